@@ -1,0 +1,96 @@
+/* Facts about a token that are computed only when asked for. */
+#include "pkcs11/tokpriv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#define STATE_DIR "/var/tmp/gssp11_%lu"
+
+static bool hash_fd(int fd, unsigned char digest[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned char buf[16384];
+	ssize_t n = -1;
+	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+
+	while (ok && (n = read(fd, buf, sizeof(buf))) > 0)
+		ok = EVP_DigestUpdate(ctx, buf, (size_t)n) == 1;
+	ok = ok && n == 0 && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+static void hash_module(struct tok *t)
+{
+	unsigned char digest[32];
+	bool ok;
+	int fd, i;
+
+	fd = t->mod->file ? open(t->mod->file, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	if (fd < 0)
+		return;
+	ok = hash_fd(fd, digest);
+	close(fd);
+	for (i = 0; ok && i < 32; i++)
+		snprintf(t->module_hash + 2 * i, 3, "%02x", digest[i]);
+}
+
+const char *tok_module_hash(struct tok *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->hash_done)
+		hash_module(t);
+	t->hash_done = true;
+	pthread_mutex_unlock(&t->lock);
+	return t->module_hash;
+}
+
+/* Ours alone?  Looked at through a descriptor, so that nobody swaps it meanwhile. */
+static bool dir_is_ours(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0777) == 0700;
+	close(fd);
+	return ok;
+}
+
+static void find_state_dir(struct tok *t)
+{
+	char path[sizeof(t->state_dir)];
+	int n;
+
+	if (t->cfg_state_dir)
+		n = snprintf(path, sizeof(path), "%s", t->cfg_state_dir);
+	else
+		n = snprintf(path, sizeof(path), STATE_DIR, (unsigned long)geteuid());
+	if (n < 0 || (size_t)n >= sizeof(path) || path[0] != '/')
+		return;
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		trace("state directory %s: %s", path, strerror(errno));
+	if (dir_is_ours(path))
+		memcpy(t->state_dir, path, sizeof(path));
+	else
+		trace("state directory %s is not a directory of uid %lu with mode 0700: not used",
+		      path, (unsigned long)geteuid());
+}
+
+const char *tok_state_dir(struct tok *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->dir_done)
+		find_state_dir(t);
+	t->dir_done = true;
+	pthread_mutex_unlock(&t->lock);
+	return t->state_dir;
+}

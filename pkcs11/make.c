@@ -1,0 +1,265 @@
+/*
+ * Makes key objects: from bytes (C_CreateObject), at random (C_GenerateKey) or
+ * from another key (C_DeriveKey).  Session objects are made in the holder, so
+ * that they live as long as the login; token objects in a read-write session
+ * of their own.
+ */
+#include "pkcs11/tokpriv.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { HMAC_PAD_MAX = 64 };
+
+/* One key to be made; value (import) or mechanism, and base (derivation). */
+struct maker {
+	const char *call;
+	struct tok *tok;
+	const struct tok_key_spec *spec;
+	const uint8_t *value;
+	size_t len;             /* of value, or of the new key */
+	CK_MECHANISM mech;
+	struct tok_key *base;
+};
+
+static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
+		     CK_OBJECT_HANDLE *out)
+{
+	CK_FUNCTION_LIST *f = m->tok->f;
+	struct tmpl tmpl;
+	CK_RV rv;
+
+	/* SoftHSM2 refuses CKA_VALUE_LEN with a value and needs it without. */
+	tmpl_new_key(&tmpl, m->spec, private, m->value ? 0 : m->len);
+	if (m->value) {
+		m->call = "C_CreateObject";
+		tmpl_add(&tmpl, CKA_VALUE, m->value, m->len);
+		rv = f->C_CreateObject(session, tmpl.attr, tmpl.n, out);
+		return traced(m->tok, m->call, rv);
+	}
+	if (m->base) {
+		m->call = "C_DeriveKey";
+		rv = f->C_DeriveKey(session, &m->mech, m->base->handle, tmpl.attr, tmpl.n, out);
+	} else {
+		m->call = "C_GenerateKey";
+		rv = f->C_GenerateKey(session, &m->mech, tmpl.attr, tmpl.n, out);
+	}
+	return traced_mech(m->tok, m->call, m->mech.mechanism, rv);
+}
+
+static bool template_refused(CK_RV rv)
+{
+	return rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_TEMPLATE_INCONSISTENT ||
+	       rv == CKR_ATTRIBUTE_TYPE_INVALID;
+}
+
+/*
+ * A session object is seen by this process only, and some tokens work with a
+ * public one at half the cost; where a token insists, it is private, for good.
+ */
+static CK_RV make_in_holder(struct maker *m, CK_OBJECT_HANDLE *out)
+{
+	struct tok *t = m->tok;
+	CK_RV rv;
+
+	if (!atomic_load(&t->private_objects)) {
+		rv = make_in(m, t->holder, false, out);
+		if (!template_refused(rv))
+			return rv;
+	}
+	rv = make_in(m, t->holder, true, out);
+	if (rv == CKR_OK)
+		atomic_store(&t->private_objects, true);
+	return rv;
+}
+
+static CK_RV make_session_object(struct maker *m, struct tok_key *k)
+{
+	CK_OBJECT_HANDLE handle = 0;
+	struct tok *t = m->tok;
+	CK_RV rv = CKR_SESSION_HANDLE_INVALID;
+
+	m->call = "C_OpenSession";
+	pthread_mutex_lock(&t->lock);
+	/* Lost or forked since we looked?  Then the caller recovers and tries again. */
+	if (t->holder && t->up && (!m->base || m->base->generation == t->generation))
+		rv = make_in_holder(m, &handle);
+	if (rv == CKR_OK) {
+		atomic_store(&k->handle, handle);
+		atomic_store(&k->generation, atomic_load(&t->generation));
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rv;
+}
+
+static CK_RV make_token_object(struct maker *m, struct tok_key *k)
+{
+	CK_OBJECT_HANDLE handle = 0;
+	struct worker w;
+	CK_RV rv;
+
+	m->call = "C_OpenSession";
+	rv = worker_get_writer(m->tok, &w);
+	if (rv != CKR_OK)
+		return rv;
+	rv = make_in(m, w.session, true, &handle);
+	if (rv == CKR_OK && k) {
+		atomic_store(&k->handle, handle);
+		atomic_store(&k->generation, w.generation);
+		k->token_object = true;
+	}
+	worker_drop(m->tok, &w);
+	return rv;
+}
+
+static CK_RV make_once(struct maker *m, struct tok_key *k)
+{
+	return m->spec->on_token ? make_token_object(m, k) : make_session_object(m, k);
+}
+
+/* With one recovery. */
+static err_t make_recovering(struct maker *m, struct tok_key *k)
+{
+	struct tok *t = m->tok;
+	unsigned generation;
+	err_t err;
+	CK_RV rv;
+
+	err = m->base ? key_refresh(m->base) : tok_ready(t);
+	if (err)
+		return err;
+	generation = m->base ? atomic_load(&m->base->generation) : atomic_load(&t->generation);
+	rv = make_once(m, k);
+	if (!tok_rv_lost(rv))
+		return rv == CKR_OK ? 0 : tok_error(t, m->call, rv);
+	err = m->base ? key_recover(m->base, generation, rv) : tok_recover(t, generation);
+	if (err)
+		return err;
+	rv = make_once(m, k);
+	return rv == CKR_OK ? 0 : tok_error(t, m->call, rv);
+}
+
+static err_t make(struct maker *m, struct tok_key **out)
+{
+	const struct tok_key_spec *s = m->spec;
+	struct tok_key *k;
+	err_t err = 0;
+
+	if (out)
+		*out = NULL;
+	else if (!s->on_token)
+		return err_set(ERR_INTERNAL, "a session key that nobody holds");
+	if (s->on_token && s->id_len)
+		err = object_id_free(m->tok, s->id, s->id_len);
+	if (err)
+		return err;
+	k = key_new(m->tok, s->on_token ? s->label : NULL, s->id, s->id_len);
+	if (!k)
+		return ENOMEM;
+	err = make_recovering(m, k);
+	if (err || !out)
+		key_free(k);
+	else
+		*out = k;
+	return err;
+}
+
+err_t tok_key_import(struct tok *t, const struct tok_key_spec *spec,
+		     const uint8_t *value, size_t len, size_t hash_len,
+		     struct tok_key **out)
+{
+	struct maker m = { .tok = t, .spec = spec, .value = value, .len = len };
+	struct secret *padded = NULL;
+	err_t err;
+
+	if (out)
+		*out = NULL;
+	if (!value || len == 0 || hash_len > HMAC_PAD_MAX)
+		return err_set(ERR_INTERNAL, "a key to import has a bad length");
+	if (spec->type == TOK_GENERIC && hash_len > len) {
+		err = secret_new(hash_len, &padded);
+		if (err)
+			return err;
+		memcpy(padded->data, value, len);
+		m.value = padded->data;
+		m.len = hash_len;
+	}
+	err = make(&m, out);
+	secret_free(&padded);
+	return err;
+}
+
+err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
+		       size_t len, struct tok_key **out)
+{
+	struct maker m = { .tok = t, .spec = spec, .len = len,
+			   .mech = { CKM_AES_KEY_GEN, NULL, 0 } };
+
+	return make(&m, out);
+}
+
+/* The parameter structures take pointers without const; the module only reads. */
+static unsigned char *unconst(const uint8_t *p)
+{
+	unsigned char *q;
+
+	memcpy(&q, &p, sizeof(q));
+	return q;
+}
+
+static err_t check_data(size_t data_len, size_t len)
+{
+	if (data_len == 0 || data_len % 16 || len == 0 || len > data_len)
+		return err_set(ERR_INTERNAL, "derivation data has a bad length");
+	return 0;
+}
+
+err_t tok_derive_ecb(struct tok_key *base, const struct tok_key_spec *spec,
+		     const uint8_t *data, size_t data_len, size_t len,
+		     struct tok_key **out)
+{
+	CK_KEY_DERIVATION_STRING_DATA p = { unconst(data), data_len };
+	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
+			   .mech = { CKM_AES_ECB_ENCRYPT_DATA, &p, sizeof(p) } };
+	err_t err = check_data(data_len, len);
+
+	*out = NULL;
+	return err ? err : make(&m, out);
+}
+
+err_t tok_derive_cbc(struct tok_key *base, const struct tok_key_spec *spec,
+		     const uint8_t *data, size_t data_len, size_t len,
+		     struct tok_key **out)
+{
+	CK_AES_CBC_ENCRYPT_DATA_PARAMS p = { { 0 }, unconst(data), data_len };
+	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
+			   .mech = { CKM_AES_CBC_ENCRYPT_DATA, &p, sizeof(p) } };
+	err_t err = check_data(data_len, len);
+
+	*out = NULL;
+	return err ? err : make(&m, out);
+}
+
+err_t tok_derive_kdf108(struct tok_key *base, enum tok_hash prf,
+			const struct tok_key_spec *spec,
+			const uint8_t *label, size_t label_len, size_t len,
+			struct tok_key **out)
+{
+	static const CK_MECHANISM_TYPE prfs[] = {
+		[TOK_SHA1] = CKM_SHA_1_HMAC, [TOK_SHA256] = CKM_SHA256_HMAC,
+		[TOK_SHA384] = CKM_SHA384_HMAC,
+	};
+	struct gp_sp800_108_counter_format counter = { CK_FALSE, 32 };
+	struct gp_prf_data_param data[2] = {
+		{ GP_SP800_108_ITERATION_VARIABLE, &counter, sizeof(counter) },
+		{ GP_SP800_108_BYTE_ARRAY, unconst(label), label_len },
+	};
+	struct gp_sp800_108_kdf_params p = { prfs[prf], 2, data, 0, NULL };
+	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
+			   .mech = { CKM_SP800_108_COUNTER_KDF, &p, sizeof(p) } };
+
+	*out = NULL;
+	if (label_len == 0 || len == 0)
+		return err_set(ERR_INTERNAL, "derivation data has a bad length");
+	return make(&m, out);
+}

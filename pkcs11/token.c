@@ -1,0 +1,176 @@
+/* Tokens of this process: opened once by URI, found again by look-up, never closed. */
+#include "pkcs11/tokpriv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(struct tok *) registry;          /* grows at its head only */
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+/*
+ * In a child just forked.  Another thread of the parent may have held any of
+ * our locks: they are made anew.  What they protect is either published by one
+ * atomic store (the lists) or checked and connected again at the first call.
+ */
+static void after_fork_in_child(void)
+{
+	struct tok *t;
+
+	atomic_fetch_add(&tok_forks, 1);
+	pthread_mutex_init(&registry_lock, NULL);
+	module_after_fork();
+	for (t = atomic_load(&registry); t; t = t->next)
+		pthread_mutex_init(&t->lock, NULL);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static struct tok *lookup(const char *uri, const struct tok_config *cfg)
+{
+	struct tok *t;
+
+	for (t = atomic_load(&registry); t; t = t->next) {
+		if (strcmp(t->uri_text, uri) == 0 && same(t->cfg_module, cfg->module) &&
+		    same(t->cfg_init, cfg->module_init))
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- making ---------------------------------------------------------------- */
+
+static void tok_free(struct tok *t)
+{
+	free(t->uri_text);
+	free(t->cfg_module);
+	free(t->cfg_init);
+	free(t->cfg_state_dir);
+	uri_fini(&t->uri);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static bool copy(char **to, const char *from)
+{
+	*to = from ? strdup(from) : NULL;
+	return *to || !from;
+}
+
+static struct tok *tok_new(const char *uri, const struct tok_config *cfg)
+{
+	struct tok *t = aligned_alloc(_Alignof(struct tok), sizeof(*t));
+
+	if (!t)
+		return NULL;
+	memset(t, 0, sizeof(*t));
+	pthread_mutex_init(&t->lock, NULL);
+	atomic_store(&t->generation, 1);
+	atomic_store(&t->forks, atomic_load(&tok_forks));
+	if (copy(&t->uri_text, uri) && copy(&t->cfg_module, cfg->module) &&
+	    copy(&t->cfg_init, cfg->module_init) && copy(&t->cfg_state_dir, cfg->state_dir))
+		return t;
+	tok_free(t);
+	return NULL;
+}
+
+/* The module, where it is known: the URI's, else the configured one, else p11-kit's search. */
+static err_t choose_module(struct tok *t)
+{
+	const char *path = t->uri.module_path;
+	err_t err;
+
+	if (!path && !t->uri.module_name)
+		path = t->cfg_module;
+	if (!path)
+		return 0;
+	err = module_by_path(path, t->cfg_init, &t->mod);
+	if (!err)
+		t->f = t->mod->f;
+	return err;
+}
+
+static err_t open_new(const char *uri, const struct tok_config *cfg, struct tok **out)
+{
+	struct tok *t = tok_new(uri, cfg);
+	err_t err;
+
+	if (!t)
+		return ENOMEM;
+	err = uri_init(&t->uri, uri);
+	if (!err)
+		err = choose_module(t);
+	if (!err)
+		err = tok_ready(t);
+	if (err) {
+		tok_free(t);
+		return err;
+	}
+	t->next = atomic_load(&registry);
+	atomic_store(&registry, t);
+	*out = t;
+	return 0;
+}
+
+/* Under the lock, so that threads racing for one token log in once. */
+static err_t open_registered(const char *uri, const struct tok_config *cfg, struct tok **out)
+{
+	err_t err = 0;
+
+	pthread_mutex_lock(&registry_lock);
+	*out = lookup(uri, cfg);
+	if (!*out)
+		err = open_new(uri, cfg, out);
+	pthread_mutex_unlock(&registry_lock);
+	return err;
+}
+
+err_t tok_open(const char *uri, const struct tok_config *cfg, struct tok **out)
+{
+	static const struct tok_config none;
+	struct tok *t;
+	err_t err = 0;
+
+	*out = NULL;
+	cfg = cfg ? cfg : &none;
+	pthread_once(&fork_once, watch_forks);
+	t = lookup(uri, cfg);
+	if (!t)
+		err = open_registered(uri, cfg, &t);
+	if (!err)
+		err = tok_ready(t);
+	if (!err)
+		*out = t;
+	return err;
+}
+
+/* A token is the process's until it ends, so references need no count. */
+struct tok *tok_ref(struct tok *t)
+{
+	return t;
+}
+
+void tok_unref(struct tok **t)
+{
+	if (t)
+		*t = NULL;
+}
+
+const struct tok_info *tok_info(const struct tok *t)
+{
+	return &t->info;
+}
+
+unsigned tok_generation(const struct tok *t)
+{
+	return atomic_load(&t->generation);
+}

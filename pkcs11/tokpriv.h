@@ -1,0 +1,188 @@
+/*
+ * The inside of a token: what the files of this folder share.  Private to
+ * pkcs11/.
+ *
+ * Sessions.  The holder session owns all session objects and the login; no
+ * cryptographic operation runs in it and it is never closed.  Worker sessions
+ * run operations: one thread takes one out of the idle array, uses it, puts
+ * it back; one whose operation failed is closed, for an operation cannot be
+ * cancelled portably.
+ *
+ * Locks.  t->lock: connecting, recovering, and all calls on the holder.  Taken
+ * before the module list's lock, after the registry's.  Operations take none:
+ * idle workers are exchanged atomically.
+ *
+ * Generations.  It grows when the holder was lost: session objects died with
+ * it.  A key knows the generation that its handle belongs to.
+ */
+#ifndef GSSP11_TOKPRIV_H
+#define GSSP11_TOKPRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pkcs11/ck.h"
+#include "pkcs11/module.h"
+#include "pkcs11/token.h"
+#include "pkcs11/trace.h"
+#include "pkcs11/uri.h"
+
+enum { TOK_IDLE_MAX = 64 };
+
+/* An idle worker session, or 0; alone in its cache line, for threads have a favourite each. */
+struct tok_idle {
+	_Alignas(64) _Atomic CK_SESSION_HANDLE session;
+};
+
+struct tok {
+	struct tok *next;                       /* registry */
+	char *uri_text, *cfg_module, *cfg_init; /* its key there */
+	char *cfg_state_dir;
+	struct uri uri;
+	struct module *mod;
+	CK_FUNCTION_LIST *f;                    /* mod->f */
+
+	pthread_mutex_t lock;                   /* holder, slot, info, connecting */
+	_Atomic CK_SLOT_ID slot;
+	CK_SESSION_HANDLE holder;               /* 0: not connected */
+	_Atomic bool up;                        /* connected and logged in, as far as known */
+	CK_FLAGS session_flags;                 /* CKF_RW_SESSION where read-only ones are refused */
+	bool login_needed;
+	struct tok_info info;
+	long down_until;                        /* monotonic ms: no new attempt before */
+	err_t down_err;
+	char down_text[256];
+
+	_Atomic unsigned generation;            /* from 1 */
+	_Atomic unsigned forks;                 /* tok_forks when last connected or checked */
+	_Atomic bool private_objects;           /* session objects must be CKA_PRIVATE */
+	struct tok_idle idle[TOK_IDLE_MAX];
+
+	char module_hash[65], state_dir[256];
+	bool hash_done, dir_done;
+};
+
+struct tok_key {
+	_Atomic unsigned refs;
+	struct tok *tok;
+	_Atomic CK_OBJECT_HANDLE handle;
+	_Atomic unsigned generation;            /* that handle belongs to */
+	bool token_object;                      /* handle is the token's own: never destroyed */
+	bool findable;                          /* label and id find it again */
+	char *label;
+	uint8_t *id;
+	size_t id_len;
+};
+
+/* Forks so far, counted in the children. */
+extern _Atomic unsigned tok_forks;
+
+/* ---- error.c: PKCS#11 results ------------------------------------------- */
+
+enum { NO_MECH = -1 };
+
+/* One trace line for one PKCS#11 call; hands rv through. */
+CK_RV tok_trace_call(const struct tok *t, const char *call, CK_MECHANISM_TYPE mech, CK_RV rv);
+
+static inline CK_RV traced_mech(const struct tok *t, const char *call,
+				CK_MECHANISM_TYPE mech, CK_RV rv)
+{
+	return trace_on() ? tok_trace_call(t, call, mech, rv) : rv;
+}
+
+static inline CK_RV traced(const struct tok *t, const char *call, CK_RV rv)
+{
+	return traced_mech(t, call, (CK_MECHANISM_TYPE)NO_MECH, rv);
+}
+
+/* The error for a failed call, with call, CKR_, token, slot and cure in its text. */
+MUST err_t tok_error(const struct tok *t, const char *call, CK_RV rv);
+/* True for results that mean "session, login or token was lost": worth a recovery and one retry. */
+bool tok_rv_lost(CK_RV rv);
+/* True for results that mean "this token cannot do that". */
+bool tok_rv_unsupported(CK_RV rv);
+
+/* ---- slot.c -------------------------------------------------------------- */
+
+/* Finds the one present token that t->uri names in t->mod: fills slot and info. */
+MUST err_t slot_find(struct tok *t, bool *transient);
+/* Finds module and token among p11-kit's registered modules: fills mod too. */
+MUST err_t slot_find_registered(struct tok *t);
+/* Copies a blank-padded field to a string. */
+void slot_text(char *out, size_t cap, const unsigned char *field, size_t len);
+
+/* ---- login.c ------------------------------------------------------------- */
+
+/*
+ * Logs the holder in unless it is or need not be.  *transient: a result that
+ * passes while another process rewrites the token's files.
+ */
+MUST err_t login_holder(struct tok *t, bool *transient);
+/* True when the holder lives; *logged_in tells the rest. */
+MUST bool login_state(struct tok *t, bool *logged_in);
+
+/* ---- session.c ----------------------------------------------------------- */
+
+/* A worker session for one operation. */
+struct worker {
+	CK_SESSION_HANDLE session;
+	unsigned generation;
+};
+
+/* Makes sure that t is connected (after a fork or a loss it may not be). t->lock not held. */
+MUST err_t tok_ready(struct tok *t);
+/* Same with t->lock held. */
+MUST err_t tok_ready_locked(struct tok *t);
+/* After a result for which tok_rv_lost() holds, seen in this generation. t->lock not held. */
+MUST err_t tok_recover(struct tok *t, unsigned generation);
+
+/* An idle worker or a new one; the result is C_OpenSession's. */
+MUST CK_RV worker_get(struct tok *t, struct worker *w);
+void worker_put(struct tok *t, struct worker *w);
+/* After a failed operation: closed, not reused. */
+void worker_drop(struct tok *t, struct worker *w);
+/* A read-write session for one change of the token; close with worker_drop. */
+MUST CK_RV worker_get_writer(struct tok *t, struct worker *w);
+
+/* ---- tmpl.c: templates --------------------------------------------------- */
+
+enum { TMPL_MAX = 24 };
+
+struct tmpl {
+	CK_ATTRIBUTE attr[TMPL_MAX];
+	CK_ULONG n;
+	CK_OBJECT_CLASS class;
+	CK_KEY_TYPE type;
+	CK_ULONG value_len;
+};
+
+/* A new key's attributes, all unneeded uses denied; value_len 0 leaves CKA_VALUE_LEN out. */
+void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private, size_t value_len);
+/* What finds secret-key token objects; label and id may be NULL. */
+void tmpl_find(struct tmpl *m, const char *label, const void *id, size_t id_len);
+void tmpl_add(struct tmpl *m, CK_ATTRIBUTE_TYPE type, const void *value, size_t len);
+void tmpl_add_bool(struct tmpl *m, CK_ATTRIBUTE_TYPE type, bool value);
+
+/* ---- object.c ------------------------------------------------------------ */
+
+/* Up to max handles that the template matches, in a session of the caller's. */
+MUST err_t object_search(struct tok *t, CK_SESSION_HANDLE session, struct tmpl *m,
+			 CK_OBJECT_HANDLE *out, size_t max, size_t *n);
+
+/*
+ * Fails if a secret-key token object has this ID: NSS softoken's C_CreateObject
+ * then overwrites that object and says CKR_OK.
+ */
+MUST err_t object_id_free(struct tok *t, const void *id, size_t id_len);
+
+/* ---- key.c --------------------------------------------------------------- */
+
+/* A key without a handle yet; a label makes it findable again. NULL: out of memory. */
+struct tok_key *key_new(struct tok *t, const char *label, const void *id, size_t id_len);
+void key_free(struct tok_key *k);
+/* Makes k's handle one of the present generation, or ERR_KEY_LOST. */
+MUST err_t key_refresh(struct tok_key *k);
+/* After an operation on k in this generation gave rv, for which tok_rv_lost() holds. */
+MUST err_t key_recover(struct tok_key *k, unsigned generation, CK_RV rv);
+
+#endif
