@@ -1,0 +1,55 @@
+/*
+ * A bundle: the derived keys that a long-term key is needed for, each a token
+ * object of its own with only the flags that its use needs, and none that
+ * derives.
+ */
+#ifndef GSSP11_BUNDLE_H
+#define GSSP11_BUNDLE_H
+
+#include "keystore/key_int.h"
+#include "keystore/keytab_id.h"
+
+/* One key object of a bundle. */
+struct ks_bundle_part {
+	unsigned use;            /* KS_USE_ACCEPT or KS_USE_INITIATE */
+	uint32_t usage;
+	enum ks_part_code code;
+	enum ks_role role;
+	enum ks_kind kind;
+	bool rfc3962_only;
+};
+
+/* The i-th object (0..) of a bundle of this enctype and these uses; NULL past the end. */
+const struct ks_bundle_part *ks_bundle_part_at(const struct ks_etype *e, unsigned use, size_t i);
+
+/* The uses of a bundle as ks_key's operations name them; gives how many. */
+#define KS_BUNDLE_USES 8
+size_t ks_bundle_uses(const struct ks_etype *e, unsigned use, struct ks_use out[KS_BUNDLE_USES]);
+
+/*
+ * Writes the objects of a bundle: label, and from id kvno, enctype and
+ * instance.  base is e->key_len octets.  What was written stays on failure:
+ * ks_bundle_erase.
+ */
+MUST err_t ks_bundle_write(struct tok *t, const char *label, const struct ks_id *id,
+			   unsigned use, const uint8_t *base);
+
+/*
+ * The bundle as a key; its objects are looked for on first use, but one of
+ * them now: ERR_KEY_ABSENT.  *probe, a handle that shares the fate of the
+ * others, tells by tok_key_lost when to ask again; give back with tok_key_unref.
+ */
+MUST err_t ks_bundle_open(struct tok *t, const char *label, const struct ks_id *id,
+			  unsigned use, struct ks_key **out, struct tok_key **probe);
+
+/*
+ * Uses every derived key once against libkrb5 with the base's octets.
+ * KRB5KRB_AP_ERR_BAD_INTEGRITY when the bundle is not that of this base.
+ */
+MUST err_t ks_bundle_verify(struct tok *t, const char *label, const struct ks_id *id,
+			    unsigned use, const uint8_t *base);
+
+/* Destroys the key objects of this instance, any use; *n counts them. */
+MUST err_t ks_bundle_erase(struct tok *t, const char *label, const struct ks_id *id, size_t *n);
+
+#endif

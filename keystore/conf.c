@@ -1,0 +1,291 @@
+/* Settings from krb5.conf's [appdefaults], and the tokens they name. */
+#include "keystore/conf.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pkcs11/token.h"
+#include "pkcs11/trace.h"
+
+#define SECTION "gssp11"
+
+/* A setting's words, in the order of the enum that they stand for. */
+struct word_list {
+	const char *name;
+	const char *words[3];
+};
+
+static const struct word_list exposure_words = {
+	"exposure", { "transient", "on-token", NULL }
+};
+static const struct word_list delegation_words = {
+	"delegation", { "plain", "refuse", NULL }
+};
+
+/* The setting's value without surrounding blanks; NULL in *out where it is not set or empty. */
+static err_t read_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out)
+{
+	char *raw = NULL, *s, *end;
+
+	*out = NULL;
+	krb5_appdefault_string(ctx, SECTION, realm, name, "", &raw);
+	if (!raw)
+		return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
+	for (s = raw; isspace((unsigned char)*s); s++)
+		;
+	for (end = s + strlen(s); end > s && isspace((unsigned char)end[-1]); end--)
+		*end = '\0';
+	*end = '\0';
+	if (*s)
+		*out = strdup(s);
+	if (*s && !*out) {
+		krb5_free_string(ctx, raw);
+		return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
+	}
+	krb5_free_string(ctx, raw);
+	return 0;
+}
+
+/* The index of the setting's word; 0, the first word, where it is not set. */
+static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct word_list *list,
+		       unsigned *out)
+{
+	char *value;
+	unsigned i;
+	err_t err;
+
+	*out = 0;
+	err = read_string(ctx, realm, list->name, &value);
+	if (err || !value)
+		return err;
+	for (i = 0; list->words[i] && strcasecmp(value, list->words[i]); i++)
+		;
+	if (list->words[i])
+		*out = i;
+	else
+		err = err_set(ERR_CONFIG, "\"%s\" is not a value of %s in krb5.conf section "
+			      "[appdefaults] " SECTION ": write \"%s\" or \"%s\"",
+			      value, list->name, list->words[0], list->words[1]);
+	free(value);
+	return err;
+}
+
+static err_t check_paths(const struct ks_conf *c)
+{
+	if (c->module && c->module[0] != '/')
+		return err_set(ERR_CONFIG, "module = %s in krb5.conf section [appdefaults] " SECTION
+			       " is not a path: write the module's whole path, from /", c->module);
+	if (c->state_dir && c->state_dir[0] != '/')
+		return err_set(ERR_CONFIG, "state_dir = %s in krb5.conf section [appdefaults] "
+			       SECTION " is not a path: write the whole path, from /", c->state_dir);
+	if (c->session_token && !ks_conf_is_uri(c->session_token))
+		return err_set(ERR_CONFIG, "session_token = %s in krb5.conf section [appdefaults] "
+			       SECTION " is not a token: write a URI such as pkcs11:token=LABEL",
+			       c->session_token);
+	if (c->session_token && tok_uri_check(c->session_token))
+		return err_prefix(ERR_URI, "session_token in krb5.conf section [appdefaults] "
+				  SECTION);
+	return 0;
+}
+
+static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *c)
+{
+	unsigned exposure = 0, delegation = 0;
+	err_t err;
+
+	err = read_string(ctx, realm, "module", &c->module);
+	if (!err)
+		err = read_string(ctx, realm, "module-init", &c->module_init);
+	if (!err)
+		err = read_string(ctx, realm, "session_token", &c->session_token);
+	if (!err)
+		err = read_string(ctx, realm, "state_dir", &c->state_dir);
+	if (!err)
+		err = read_word(ctx, realm, &exposure_words, &exposure);
+	if (!err)
+		err = read_word(ctx, realm, &delegation_words, &delegation);
+	if (!err)
+		err = check_paths(c);
+	c->exposure = exposure ? KS_CONF_ON_TOKEN : KS_CONF_TRANSIENT;
+	c->delegation = delegation ? KS_CONF_DELEG_REFUSE : KS_CONF_DELEG_PLAIN;
+	return err;
+}
+
+err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out)
+{
+	struct ks_conf c = { .exposure = KS_CONF_TRANSIENT };
+	char *name = NULL, *own = NULL;
+	krb5_data data = { 0 };
+	err_t err = 0;
+
+	memset(out, 0, sizeof(*out));
+	/* A host without a default realm simply has no settings for one. */
+	if (!realm && krb5_get_default_realm(ctx, &own) == 0)
+		realm = own;
+	if (realm) {
+		name = strdup(realm);
+		if (!name) {
+			err = err_set(ENOMEM, "out of memory reading krb5.conf");
+			goto out;
+		}
+		data.data = name;
+		data.length = (unsigned)strlen(name);
+	}
+	err = read_all(ctx, name ? &data : NULL, &c);
+	if (err)
+		goto out;
+	*out = c;
+	memset(&c, 0, sizeof(c));
+out:
+	ks_conf_fini(&c);
+	krb5_free_default_realm(ctx, own);
+	free(name);
+	return err;
+}
+
+void ks_conf_fini(struct ks_conf *c)
+{
+	free(c->module);
+	free(c->module_init);
+	free(c->session_token);
+	free(c->state_dir);
+	memset(c, 0, sizeof(*c));
+}
+
+bool ks_conf_is_uri(const char *keytab_name)
+{
+	return keytab_name && strncasecmp(keytab_name, "pkcs11:", 7) == 0;
+}
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return p ? (int)(p - digits) : -1;
+}
+
+/* A percent-decoded copy (RFC 3986 2.1); what is no escape stays as it is: the token layer checks syntax. */
+static char *decode(const char *s, size_t len)
+{
+	char *out = malloc(len + 1), *p = out;
+	size_t i;
+
+	for (i = 0; out && i < len; i++) {
+		if (s[i] == '%' && i + 2 < len && hex_digit(s[i + 1]) >= 0 &&
+		    hex_digit(s[i + 2]) >= 0) {
+			*p++ = (char)(hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]));
+			i += 2;
+		} else {
+			*p++ = s[i];
+		}
+	}
+	if (out)
+		*p = '\0';
+	return out;
+}
+
+/* Finds a query attribute (RFC 7512 2.3: after '?', parted by '&'); NULL where the URI has none. */
+static const char *query_find(const char *uri, const char *name, size_t *len)
+{
+	const char *p = strchr(uri, '?');
+	size_t n = strlen(name);
+
+	*len = 0;
+	for (; p; p = strchr(p, '&')) {
+		p++;
+		if (strncmp(p, name, n) == 0 && p[n] == '=') {
+			*len = strcspn(p + n + 1, "&");
+			return p + n + 1;
+		}
+	}
+	return NULL;
+}
+
+/* The path of the module that this URI loads, malloc'ed; NULL for p11-kit's own modules. */
+static err_t module_path(const struct ks_conf *c, const char *uri, char **out)
+{
+	size_t len;
+	const char *value = query_find(uri, "module-path", &len);
+
+	*out = NULL;
+	if (value)
+		*out = decode(value, len);
+	else if (c->module && !query_find(uri, "module-name", &len))
+		*out = strdup(c->module);
+	else
+		return 0;
+	return *out ? 0 : err_set(ENOMEM, "out of memory opening %.200s", uri);
+}
+
+/* Octets of the file name in "FILE.so: STRING"; 0 where the string is for every module. */
+static size_t init_prefix(const char *init)
+{
+	size_t n = strspn(init, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			  "0123456789._+-/");
+	const char *so = memmem(init, n, ".so", 3);
+
+	return so && init[n] == ':' && isblank((unsigned char)init[n + 1]) ? n : 0;
+}
+
+/* The init string that is meant for the module at path, or NULL. */
+static const char *init_for(const char *init, const char *path)
+{
+	size_t n;
+	const char *base;
+
+	if (!init || !path)
+		return NULL;
+	n = init_prefix(init);
+	if (!n)
+		return init;
+	base = memchr(init, '/', n) ? NULL : strrchr(path, '/');
+	base = base ? base + 1 : path;
+	if (strlen(base) != n || memcmp(base, init, n))
+		return NULL;
+	return init + n + 1 + strspn(init + n + 1, " \t");
+}
+
+err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, struct tok **out)
+{
+	struct tok_config cfg = { .module = c->module, .state_dir = c->state_dir, .write = write };
+	char *path;
+	err_t err;
+
+	*out = NULL;
+	err = module_path(c, uri, &path);
+	if (err)
+		return err;
+	cfg.module_init = init_for(c->module_init, path);
+	trace("settings: token %s, module %s%s", ks_conf_is_uri(uri) ? "by URI" : "by name",
+	      path ? path : "from p11-kit", cfg.module_init ? ", with module-init" : "");
+	err = tok_open(uri, &cfg, out);
+	free(path);
+	return err;
+}
+
+err_t ks_conf_session_token(const struct ks_conf *c, struct tok **out)
+{
+	*out = NULL;
+	if (!c->session_token)
+		return 0;
+	return ks_conf_open_token(c, c->session_token, false, out);
+}
+
+void ks_token_unref(struct tok **t)
+{
+	tok_unref(t);
+}
+
+struct tok *ks_token_ref(struct tok *t)
+{
+	return tok_ref(t);
+}
+
+const char *ks_token_label(const struct tok *t)
+{
+	return tok_info(t)->label;
+}

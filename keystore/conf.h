@@ -1,0 +1,46 @@
+/*
+ * Settings: krb5.conf [appdefaults] gssp11 = { ... }, per realm as usual
+ * (krb5_appdefault_string).  Unknown words are refused (ERR_CONFIG), not
+ * guessed.
+ */
+#ifndef GSSP11_CONF_H
+#define GSSP11_CONF_H
+
+#include <krb5.h>
+#include <stdbool.h>
+
+#include "pkcs11/err.h"
+
+struct tok;
+
+enum ks_conf_exposure { KS_CONF_TRANSIENT, KS_CONF_ON_TOKEN };
+enum ks_conf_delegation { KS_CONF_DELEG_PLAIN, KS_CONF_DELEG_REFUSE };
+
+struct ks_conf {
+	char *module;            /* PKCS#11 module path where the URI names none */
+	char *module_init;       /* init string; "FILE.so: STRING" limits it to one module */
+	char *session_token;     /* URI of the token for session keys; NULL: the keytab's token */
+	char *state_dir;
+	enum ks_conf_exposure exposure;      /* least protection that is allowed */
+	enum ks_conf_delegation delegation;  /* what becomes of credentials that clients forward */
+};
+
+/* Reads all settings for a realm (NULL: the default realm).  Free with ks_conf_fini. */
+MUST err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out);
+void ks_conf_fini(struct ks_conf *c);
+
+/* True for a keytab name that belongs to this module ("pkcs11:" and what follows). */
+bool ks_conf_is_uri(const char *keytab_name);
+
+/* Opens the token that a URI names, with the local settings.  Give back with tok_unref. */
+MUST err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, struct tok **out);
+
+/* The session token, or NULL in *out where none is configured. */
+MUST err_t ks_conf_session_token(const struct ks_conf *c, struct tok **out);
+
+void ks_token_unref(struct tok **t);
+struct tok *ks_token_ref(struct tok *t);
+/* The token's label for texts. */
+const char *ks_token_label(const struct tok *t);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Messages that carry a key: plaintext with holes.
+ *
+ * Opening gives the DER bytes with zeros where the key was, and the key as a
+ * handle; sealing takes bytes with zeros and the key that fills them.  The
+ * caller never sees key bytes.  Today the holes are filled through locked
+ * memory (class "transient"); a token that can lift them out itself needs no
+ * change above this line.
+ */
+#ifndef GSSP11_SEALED_H
+#define GSSP11_SEALED_H
+
+#include "keystore/key.h"
+
+enum ks_part {
+	KS_ENC_TICKET_PART,      /* RFC 4120 5.3: key [1], always there */
+	KS_AUTHENTICATOR,        /* RFC 4120 5.5.1: subkey [6], optional */
+	KS_ENC_AP_REP_PART       /* RFC 4120 5.5.2: subkey [2], optional */
+};
+
+struct ks_opened {
+	uint8_t *bytes;          /* strict DER, trailing octets removed; key octets zeroed */
+	size_t len;
+	struct ks_key *key;      /* NULL: the optional key is absent, or of an enctype not done */
+	int32_t key_etype;       /* enctype as the message says; 0 where there is no key */
+};
+
+/* The octets of an EncryptedData, as they lie in a message, and what they are sealed for. */
+struct ks_cipher {
+	uint32_t usage;          /* RFC 4120 7.5.1 */
+	const uint8_t *p;
+	size_t len;
+};
+
+/*
+ * Opens an EncryptedData's cipher octets.  MAC first; then parse; failures of
+ * either give KRB5KRB_AP_ERR_BAD_INTEGRITY or an ASN.1 code.  The key lives on
+ * key_token (k's own token if NULL).  Close with ks_opened_fini.
+ */
+MUST err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *in,
+			struct tok *key_token, struct ks_opened *out);
+void ks_opened_fini(struct ks_opened *o);
+
+/* What is to be sealed: plaintext with zeros where the key goes. */
+struct ks_plain {
+	uint32_t usage;
+	const uint8_t *p;
+	size_t len;
+	struct ks_key *hole;     /* goes to octet at; must still have its base.  NULL: nothing does */
+	size_t at;
+};
+
+/*
+ * Seals it.  *cipher is malloc'ed, caller frees.  ERR_INTERNAL where the hole
+ * is forgotten or no zeros were left for it.
+ */
+MUST err_t ks_part_seal(struct ks_key *k, const struct ks_plain *plain, uint8_t **cipher,
+			size_t *len);
+
+#endif
