@@ -1,0 +1,26 @@
+/*
+ * An initiator with an ordinary credential cache: the stock mechanism
+ * establishes the context, then its keys move onto the session token and the
+ * host's copy is wiped (exposure class "transient").
+ */
+#ifndef GSSP11_ADOPT_H
+#define GSSP11_ADOPT_H
+
+#include "mech/ctx.h"
+
+/*
+ * Turns an established pass-through context into one of this module's own
+ * with its keys on c->session_token.  On failure the context is unusable
+ * (fail closed): the keys never stay in the stock context.  A context of
+ * enctypes that this module lacks stays a pass-through one, unless must_move.
+ */
+MUST err_t mech_ctx_adopt(struct mech_ctx *c);
+
+/*
+ * The session token that is set for initiators (a reference, give back with
+ * ks_token_unref), or NULL; and whether policy forbids contexts whose keys
+ * cannot move there.  Settings are looked at again after some seconds.
+ */
+MUST err_t mech_session_token(struct tok **token, bool *must_move);
+
+#endif

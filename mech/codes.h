@@ -1,0 +1,57 @@
+/*
+ * Minor statuses of the stock mechanism that have no public header: the
+ * com_err tables "ggss" and "k5g" (gssapi_err_generic.et, gssapi_err_krb5.et).
+ */
+#ifndef GSSP11_CODES_H
+#define GSSP11_CODES_H
+
+#include <stdint.h>
+
+/* com_err bases; as gss_display_status sees them: 2249944320 and 39756032 */
+#define MECH_GGSS_BASE (-2045022976)
+#define MECH_K5G_BASE 39756032
+
+enum {
+	G_BAD_SERVICE_NAME = MECH_GGSS_BASE,
+	G_BAD_STRING_UID,
+	G_NOUSER,
+	G_VALIDATE_FAILED,
+	G_BUFFER_ALLOC,
+	G_BAD_MSG_CTX,
+	G_WRONG_SIZE,
+	G_BAD_USAGE,
+	G_UNKNOWN_QOP,
+	G_NO_HOSTNAME,
+	G_BAD_HOSTNAME,
+	G_WRONG_MECH,
+	G_BAD_TOK_HEADER,
+	G_BAD_DIRECTION,
+	G_TOK_TRUNC,
+	G_REFLECT,
+	G_WRONG_TOKID,
+	G_CRED_USAGE_MISMATCH,
+	G_STORE_ACCEPTOR_CRED_NOSUPP,
+	G_STORE_NON_DEFAULT_CRED_NOSUPP
+};
+
+enum {
+	KG_CCACHE_NOMATCH = MECH_K5G_BASE,
+	KG_KEYTAB_NOMATCH,
+	KG_TGT_MISSING,
+	KG_NO_SUBKEY,
+	KG_CONTEXT_ESTABLISHED,
+	KG_BAD_SIGN_TYPE,
+	KG_BAD_LENGTH,
+	KG_CTX_INCOMPLETE,
+	KG_CONTEXT,
+	KG_CRED,
+	KG_ENC_DESC,
+	KG_BAD_SEQ,
+	KG_EMPTY_CCACHE,
+	KG_NO_CTYPES,
+	KG_LUCID_VERSION,
+	KG_INPUT_TOO_LONG,
+	KG_IAKERB_CONTEXT
+};
+
+#endif

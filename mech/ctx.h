@@ -1,0 +1,77 @@
+/*
+ * Security contexts: either a stock context that every call is handed to, or
+ * one of this module's own, whose keys are on a token.
+ */
+#ifndef GSSP11_CTX_H
+#define GSSP11_CTX_H
+
+#include <pthread.h>
+
+#include "keystore/key.h"
+#include "mech/name.h"
+#include "mech/seq.h"
+
+enum mech_state {
+	MECH_FRESH,              /* no token seen yet */
+	MECH_WAIT_DCE,           /* acceptor of the DCE style waits for the third leg */
+	MECH_ESTABLISHED,
+	MECH_DELETED             /* a delete token came, or a call failed for good */
+};
+
+struct mech_ctx {
+	gss_ctx_id_t stock;      /* pass-through while set: all else is unused */
+	struct tok *session_token; /* pass-through initiator whose keys move there when established; else NULL */
+	bool must_move;          /* with session_token: a context whose keys cannot move is refused */
+
+	enum mech_state state;
+	bool initiator;
+	OM_uint32 flags;         /* as gss_inquire_context tells them */
+	krb5_principal here, there;   /* own and peer's principal */
+	krb5_timestamp start, end;    /* lifetime; the acceptor's end already has the clock skew added */
+	krb5_flags ticket_flags;
+	krb5_timestamp authtime;
+
+	/*
+	 * Per-message keys: acceptor_key if it was asserted, else initiator_key.
+	 * session_key is there only while a DCE third leg is awaited.
+	 */
+	struct ks_key *session_key, *initiator_key, *acceptor_key;
+
+	pthread_mutex_t lock;    /* guards the two counters below */
+	uint64_t send_seq;
+	struct mech_seq recv;
+	uint32_t dce_seq;        /* own number that the DCE third leg must echo */
+};
+
+/* A context with nothing in it; ENOMEM. */
+MUST err_t mech_ctx_new(bool initiator, struct mech_ctx **out);
+void mech_ctx_free(struct mech_ctx **c);
+
+/* The key that protects messages which this side sends. */
+struct ks_key *mech_ctx_send_key(const struct mech_ctx *c);
+
+/* Seconds that an own context has left; 0 once it has expired. */
+OM_uint32 mech_ctx_lifetime(const struct mech_ctx *c);
+
+/*
+ * gss_inquire_context and gss_inquire_sec_context_by_oid on an own context:
+ * ticket flags, authtime and SASL SSF are told; keys, authorization data and
+ * lucid contexts are GSS_S_UNAVAILABLE.
+ */
+struct mech_ctx_facts {
+	struct mech_name **initiator, **acceptor;  /* each NULL where not wanted */
+	OM_uint32 *lifetime, *flags;
+	int *local, *open;
+};
+OM_uint32 mech_ctx_inquire(OM_uint32 *minor, const struct mech_ctx *c,
+			   const struct mech_ctx_facts *facts);
+OM_uint32 mech_ctx_inquire_oid(OM_uint32 *minor, const struct mech_ctx *c, gss_const_OID what,
+			       gss_buffer_set_t *set);
+
+/*
+ * Puts the derived keys of an established context on the token: the sending
+ * key's for both directions at once, the other's parked; forgets all bases.
+ */
+MUST err_t mech_ctx_settle_keys(struct mech_ctx *c);
+
+#endif

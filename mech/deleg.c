@@ -1,0 +1,282 @@
+/*
+ * Credentials that a client forwarded.  They are keys of the client, meant
+ * for libkrb5: they leave the token's realm here and live in a MEMORY ccache
+ * of the stock mechanism (exposure "plain": the weaker path, and traced).
+ */
+#include "mech/accept_steps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mech/codes.h"
+#include "pkcs11/secret.h"
+#include "pkcs11/trace.h"
+
+#define CRED_MAX (64 * 1024)     /* octets of a KRB-CRED: its length has 16 bits */
+
+/* Plaintext of EncKrbCredPart; p points into buf, which is wiped and freed as a whole. */
+struct opened {
+	uint8_t *buf;
+	size_t size;
+	struct der_str plain;
+};
+
+static void opened_fini(struct opened *o)
+{
+	if (o->buf)
+		secret_wipe(o->buf, o->size);
+	free(o->buf);
+	memset(o, 0, sizeof(*o));
+}
+
+/* Opens the encrypted part with one key, on the token. */
+static err_t open_part(struct ks_key *key, const struct ap_encrypted *enc, struct opened *o)
+{
+	static const struct ks_use use = { USAGE_KRB_CRED, KS_OPEN };
+	const struct ks_etype *e = ks_key_etype(key);
+	size_t len = enc->cipher.len;
+	err_t err;
+
+	if (enc->etype != e->id || len < KS_CONFOUNDER + e->mac_len)
+		return KRB5KRB_AP_ERR_BAD_INTEGRITY;
+	err = ks_key_prepare(key, &use, 1);
+	if (err)
+		return err;
+	o->size = KS_HEAD + len + KS_CONFOUNDER;
+	o->buf = calloc(1, o->size);
+	if (!o->buf)
+		return err_set(ENOMEM, "out of memory reading the forwarded credential");
+	memcpy(o->buf + KS_HEAD, enc->cipher.p, len);
+	err = ks_open(key, USAGE_KRB_CRED, o->buf, len);
+	if (err) {
+		opened_fini(o);
+		return err;
+	}
+	o->plain.p = o->buf + KS_HEAD + KS_CONFOUNDER;
+	o->plain.len = len - KS_CONFOUNDER - e->mac_len;
+	return 0;
+}
+
+/* With the subkey, with the session key, or not encrypted at all (RFC 6448). */
+static err_t open_any(struct accept *a, const struct ap_encrypted *enc, struct opened *o)
+{
+	err_t err = KRB5KRB_AP_ERR_BAD_INTEGRITY;
+
+	if (a->auth.key)
+		err = open_part(a->auth.key, enc, o);
+	if (err)
+		err = open_part(a->ticket.key, enc, o);
+	if (err == KRB5KRB_AP_ERR_BAD_INTEGRITY) {
+		o->plain = enc->cipher;
+		err = 0;
+	}
+	return err;
+}
+
+/* libkrb5 takes the message apart: so it is given one that is not encrypted. */
+static err_t read_creds(krb5_context k5, const struct ap_cred *msg, struct der_str plain,
+			krb5_creds ***out)
+{
+	krb5_auth_context ac = NULL;
+	krb5_error_code code;
+	krb5_data data = { 0 };
+	uint8_t *p = NULL;
+	struct wr w;
+	size_t len = 0;
+	err_t err;
+
+	wr_init_grow(&w, CRED_MAX + 64);
+	mech_ap_cred_write_plain(&w, msg->tickets, plain.p, plain.len);
+	err = wr_take(&w, &p, &len);
+	if (err)
+		return err;
+	data.data = (char *)p;
+	data.length = (unsigned)len;
+	code = krb5_auth_con_init(k5, &ac);
+	if (!code)
+		code = krb5_auth_con_setflags(k5, ac, 0);
+	if (!code)
+		code = krb5_rd_cred(k5, ac, &data, out, NULL);
+	err = mech_krb5_err(k5, code);
+	krb5_auth_con_free(k5, ac);
+	secret_wipe(p, len);
+	free(p);
+	if (!err && !(*out && **out))
+		err = err_set(KRB5_CC_NOTFOUND, "the client forwarded an empty set of credentials");
+	return err;
+}
+
+/* A ticket granting ticket for another realm than the client's says where to begin. */
+static krb5_error_code store_start_realm(krb5_context k5, krb5_ccache cc, krb5_creds *c)
+{
+	krb5_principal s = c->server;
+
+	if (s->length != 2 || s->data[0].length != 6 || memcmp(s->data[0].data, "krbtgt", 6) != 0 ||
+	    (s->data[1].length == c->client->realm.length &&
+	     memcmp(s->data[1].data, c->client->realm.data, s->data[1].length) == 0))
+		return 0;
+	return krb5_cc_set_config(k5, cc, NULL, "start_realm", &s->data[1]);
+}
+
+static err_t fill_ccache(krb5_context k5, krb5_creds *c, krb5_ccache *out)
+{
+	krb5_error_code code = krb5_cc_new_unique(k5, "MEMORY", NULL, out);
+
+	if (!code)
+		code = krb5_cc_initialize(k5, *out, c->client);
+	if (!code)
+		code = store_start_realm(k5, *out, c);
+	if (!code)
+		code = krb5_cc_store_cred(k5, *out, c);
+	return mech_krb5_err(k5, code);
+}
+
+/* gss_export_cred's token with the OID behind which the mechanism layer finds the stock mechanism. */
+static err_t readdress(const gss_buffer_desc *token, gss_const_OID stock, gss_buffer_t out)
+{
+	uint8_t *p = NULL;
+	struct wr w;
+	struct rd r;
+	size_t len;
+	err_t err;
+
+	rd_init(&r, token->value, token->length);
+	rd_bytes(&r, rd_be32(&r));
+	if (r.bad)
+		return err_set(ERR_INTERNAL, "an exported credential has an unknown form");
+	wr_init_grow(&w, token->length + stock->length + 8);
+	wr_be32(&w, stock->length);
+	wr_bytes(&w, stock->elements, stock->length);
+	wr_bytes(&w, r.p, r.left);
+	err = wr_take(&w, &p, &len);
+	out->value = p;
+	out->length = len;
+	return err;
+}
+
+static void wipe_buffer(gss_buffer_t b)
+{
+	OM_uint32 ignored;
+
+	if (b->value)
+		secret_wipe(b->value, b->length);
+	gss_release_buffer(&ignored, b);
+}
+
+static err_t stock_error(OM_uint32 minor, const char *what)
+{
+	err_t err = minor ? (err_t)minor : (err_t)ERR_INTERNAL;
+
+	return err_prefix(err, "%s the forwarded credential", what);
+}
+
+/*
+ * A copy with a private MEMORY ccache of its own, which goes when the
+ * credential does: one that was acquired by the ccache's name would leave the
+ * client's keys behind.
+ */
+static err_t own_copy(gss_cred_id_t from, gss_const_OID stock, gss_cred_id_t *out)
+{
+	gss_buffer_desc token = GSS_C_EMPTY_BUFFER, again = GSS_C_EMPTY_BUFFER;
+	OM_uint32 minor;
+	err_t err = 0;
+
+	if (GSS_ERROR(gss_export_cred(&minor, from, &token)))
+		return stock_error(minor, "copying");
+	err = readdress(&token, stock, &again);
+	if (!err && GSS_ERROR(gss_import_cred(&minor, &again, out)))
+		err = stock_error(minor, "copying");
+	wipe_buffer(&token);
+	wipe_buffer(&again);
+	return err;
+}
+
+static err_t acquire(gss_const_OID stock, const char *ccache, gss_cred_id_t *out)
+{
+	gss_key_value_element_desc elem = { "ccache", ccache };
+	gss_key_value_set_desc store = { 1, &elem };
+	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
+	gss_OID_set_desc mechs = { 1, (gss_OID)(uintptr_t)stock };
+	OM_uint32 minor, ignored;
+	err_t err;
+
+	if (GSS_ERROR(gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs,
+					    GSS_C_INITIATE, &store, &cred, NULL, NULL)))
+		return stock_error(minor, "acquiring");
+	err = own_copy(cred, stock, out);
+	gss_release_cred(&ignored, &cred);
+	return err;
+}
+
+/* From a filled MEMORY ccache to a credential handle; the ccache is destroyed. */
+static err_t credential_of(struct accept *a, krb5_ccache cc)
+{
+	char *name = NULL;
+	krb5_error_code code = krb5_cc_get_full_name(a->k5, cc, &name);
+	char *copy = code ? NULL : strdup(name);
+	err_t err;
+
+	krb5_free_string(a->k5, name);
+	if (code)
+		return mech_krb5_err(a->k5, code);
+	if (!copy)
+		return err_set(ENOMEM, "out of memory storing the forwarded credential");
+	err = acquire(mech_oid_stock(mech_oid_real(a->frame.mech)), copy, &a->deleg);
+	free(copy);
+	return err;
+}
+
+static err_t import_cred(struct accept *a, const struct ap_cred *msg, struct der_str plain)
+{
+	krb5_creds **creds = NULL;
+	krb5_ccache cc = NULL;
+	krb5_context own = NULL;
+	err_t err;
+
+	/* A context of its own: the ccache must outlive the thread's one across the calls below. */
+	err = krb5_init_context(&own);
+	if (err)
+		return err;
+	err = read_creds(own, msg, plain, &creds);
+	if (!err)
+		err = fill_ccache(own, creds[0], &cc);
+	if (!err)
+		err = credential_of(a, cc);
+	if (cc)
+		krb5_cc_destroy(own, cc);
+	krb5_free_tgt_creds(own, creds);
+	krb5_free_context(own);
+	return err;
+}
+
+err_t mech_accept_delegated(struct accept *a)
+{
+	struct opened o = { 0 };
+	struct ap_cred msg;
+	err_t err;
+
+	if (!a->krb_cred.p || a->ctx->flags & GSS_C_DCE_STYLE)
+		return 0;
+	if (a->cred->conf.delegation == KS_CONF_DELEG_REFUSE) {
+		trace("accept: forwarded credential dropped: delegation = refuse");
+		return 0;
+	}
+	err = mech_ap_cred_read(a->krb_cred.p, a->krb_cred.len, &msg);
+	if (err)
+		return err_set(err, "the forwarded credential is not a well-formed KRB-CRED "
+			       "(RFC 4120 5.8.1)");
+	if (a->want_deleg) {
+		trace("accept: forwarded credential goes to a MEMORY ccache: its keys are in "
+		      "host memory (exposure plain)");
+		err = open_any(a, &msg.enc, &o);
+		if (!err)
+			err = import_cred(a, &msg, o.plain);
+		opened_fini(&o);
+		if (!err)
+			err = mech_krb5(&a->k5);
+	}
+	if (!err)
+		a->ctx->flags |= GSS_C_DELEG_FLAG;
+	return err;
+}

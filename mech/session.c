@@ -1,0 +1,99 @@
+/* The session token for initiators, kept so that a plain pass-through costs next to nothing. */
+#include "mech/adopt.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keystore/conf.h"
+#include "pkcs11/trace.h"
+
+enum { MAX_AGE = 5 };           /* seconds until changed settings are noticed */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	pid_t pid;               /* 0: nothing known yet */
+	time_t made;             /* CLOCK_MONOTONIC */
+	char *config;            /* KRB5_CONFIG at that time */
+	struct tok *token;
+	bool must_move;
+} known;
+
+static time_t seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static const char *config_name(void)
+{
+	const char *s = secure_getenv("KRB5_CONFIG");
+
+	return s ? s : "";
+}
+
+static bool look_up(struct tok **token, bool *must_move)
+{
+	bool fresh;
+
+	pthread_mutex_lock(&lock);
+	fresh = known.pid == getpid() && seconds() - known.made <= MAX_AGE
+		&& !strcmp(known.config, config_name());
+	if (fresh) {
+		*token = known.token ? ks_token_ref(known.token) : NULL;
+		*must_move = known.must_move;
+	}
+	pthread_mutex_unlock(&lock);
+	return fresh;
+}
+
+static void remember(struct tok *token, bool must_move)
+{
+	struct tok *old;
+	char *config = strdup(config_name()), *old_config;
+
+	if (!config)
+		return;
+	pthread_mutex_lock(&lock);
+	old = known.token;
+	old_config = known.config;
+	known.pid = getpid();
+	known.made = seconds();
+	known.config = config;
+	known.token = token ? ks_token_ref(token) : NULL;
+	known.must_move = must_move;
+	pthread_mutex_unlock(&lock);
+	free(old_config);
+	ks_token_unref(&old);
+}
+
+err_t mech_session_token(struct tok **token, bool *must_move)
+{
+	struct ks_conf conf;
+	krb5_context k5;
+	err_t err;
+
+	*token = NULL;
+	*must_move = false;
+	if (look_up(token, must_move))
+		return 0;
+	err = mech_krb5(&k5);
+	if (err)
+		return err;
+	err = ks_conf_read(k5, NULL, &conf);
+	if (err)
+		return err;
+	err = ks_conf_session_token(&conf, token);
+	*must_move = *token && conf.exposure == KS_CONF_ON_TOKEN;
+	ks_conf_fini(&conf);
+	if (err)
+		return err;
+	if (*token)
+		trace("initiators: session keys go to token \"%s\"", ks_token_label(*token));
+	remember(*token, *must_move);
+	return 0;
+}

@@ -1,0 +1,282 @@
+/* Entry points for credentials. */
+#include "mech/codes.h"
+#include "mech/passthrough.h"
+#include "mech/spi.h"
+
+#include <errno.h>
+
+static OM_uint32 acquire(OM_uint32 *minor, const struct mech_wish *w, gss_cred_id_t *out,
+			 gss_OID_set *mechs, OM_uint32 *time_rec)
+{
+	struct mech_cred *c = NULL;
+	OM_uint32 major;
+
+	*minor = 0;
+	*out = GSS_C_NO_CREDENTIAL;
+	if (mechs)
+		*mechs = GSS_C_NO_OID_SET;
+	if (time_rec)
+		*time_rec = 0;
+	major = mech_cred_acquire(minor, w, &c, time_rec);
+	*out = (gss_cred_id_t)c;
+	return major;
+}
+
+static gss_const_OID first(const gss_OID_set_desc *mechs)
+{
+	return mechs && mechs->count ? &mechs->elements[0] : NULL;
+}
+
+OM_uint32 gssi_acquire_cred_from(OM_uint32 *minor, gss_name_t name, OM_uint32 time_req,
+				 gss_OID_set desired, gss_cred_usage_t usage,
+				 gss_const_key_value_set_t store, gss_cred_id_t *out,
+				 gss_OID_set *mechs, OM_uint32 *time_rec)
+{
+	struct mech_wish w = {
+		.mech = first(desired), .name = spi_name(name), .time_req = time_req,
+		.usage = usage, .store = store,
+	};
+
+	return acquire(minor, &w, out, mechs, time_rec);
+}
+
+OM_uint32 gssi_acquire_cred(OM_uint32 *minor, gss_name_t name, OM_uint32 time_req,
+			    gss_OID_set desired, int usage, gss_cred_id_t *out,
+			    gss_OID_set *mechs, OM_uint32 *time_rec)
+{
+	return gssi_acquire_cred_from(minor, name, time_req, desired, usage, GSS_C_NO_CRED_STORE,
+				      out, mechs, time_rec);
+}
+
+OM_uint32 gssi_acquire_cred_with_password(OM_uint32 *minor, const gss_name_t name,
+					  const gss_buffer_t password, OM_uint32 time_req,
+					  const gss_OID_set desired, int usage, gss_cred_id_t *out,
+					  gss_OID_set *mechs, OM_uint32 *time_rec)
+{
+	struct mech_wish w = {
+		.mech = first(desired), .name = spi_name(name), .time_req = time_req,
+		.usage = usage, .password = password,
+	};
+
+	return acquire(minor, &w, out, mechs, time_rec);
+}
+
+static OM_uint32 no_initiator(OM_uint32 *minor)
+{
+	return mech_fail(minor, GSS_S_NO_CRED,
+			 err_set(G_CRED_USAGE_MISMATCH, "a credential for accepting cannot "
+				 "initiate"));
+}
+
+OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id_t impersonator,
+					     const gss_name_t name, OM_uint32 time_req,
+					     const gss_OID_set desired, gss_cred_usage_t usage,
+					     gss_cred_id_t *out, gss_OID_set *mechs,
+					     OM_uint32 *time_rec)
+{
+	gss_OID_set_desc stock_mechs = { 1, mech_oid_stock(first(desired)) };
+	struct mech_cred *i = spi_cred(impersonator), *c = NULL;
+	gss_cred_id_t stock = GSS_C_NO_CREDENTIAL;
+	OM_uint32 major;
+	err_t err;
+
+	*minor = 0;
+	*out = GSS_C_NO_CREDENTIAL;
+	if (mechs)
+		*mechs = GSS_C_NO_OID_SET;
+	if (time_rec)
+		*time_rec = 0;
+	if (!name || (i && !i->stock))
+		return no_initiator(minor);
+	major = gss_acquire_cred_impersonate_name(minor, i ? i->stock : GSS_C_NO_CREDENTIAL,
+						  spi_name(name)->stock, time_req, &stock_mechs,
+						  usage, &stock, NULL, time_rec);
+	if (GSS_ERROR(major))
+		return mech_stock_done(minor, major);
+	err = mech_cred_from_stock(stock, usage, &c);
+	*out = (gss_cred_id_t)c;
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+}
+
+OM_uint32 gssi_release_cred(OM_uint32 *minor, gss_cred_id_t *cred)
+{
+	struct mech_cred *c = cred ? spi_cred(*cred) : NULL;
+
+	*minor = 0;
+	mech_cred_free(&c);
+	if (cred)
+		*cred = GSS_C_NO_CREDENTIAL;
+	return GSS_S_COMPLETE;
+}
+
+static OM_uint32 give_stock_name(OM_uint32 *minor, OM_uint32 major, gss_name_t stock,
+				 gss_name_t *out)
+{
+	struct mech_name *n = NULL;
+	err_t err;
+
+	if (GSS_ERROR(major) || !out)
+		return mech_stock_done(minor, major);
+	err = mech_name_wrap(stock, &n);
+	*out = (gss_name_t)n;
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+}
+
+OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_name_t *name,
+			    OM_uint32 *lifetime, int *usage, gss_OID_set *mechs)
+{
+	struct mech_cred *c = spi_cred(cred);
+	gss_name_t stock = GSS_C_NO_NAME;
+	struct mech_name *n = NULL;
+	OM_uint32 major;
+
+	*minor = 0;
+	spi_give_name(NULL, name);
+	if (mechs)
+		*mechs = GSS_C_NO_OID_SET;
+	if (!c)
+		return gssi_inquire_cred_by_mech(minor, cred, NULL, name, lifetime, NULL, usage);
+	if (c->keytab) {
+		major = mech_cred_inquire(minor, c, name ? &n : NULL, lifetime, usage);
+		spi_give_name(n, name);
+		return major;
+	}
+	major = gss_inquire_cred(minor, c->stock, name ? &stock : NULL, lifetime, usage, mechs);
+	return give_stock_name(minor, major, stock, name);
+}
+
+static OM_uint32 inquire_own(OM_uint32 *minor, struct mech_cred *c, gss_name_t *name,
+			     OM_uint32 *init_time, OM_uint32 *accept_time, int *usage)
+{
+	struct mech_name *n = NULL;
+	OM_uint32 major, lifetime;
+
+	major = mech_cred_inquire(minor, c, name ? &n : NULL, &lifetime, usage);
+	spi_give_name(n, name);
+	if (GSS_ERROR(major))
+		return major;
+	if (init_time && c->usage == GSS_C_BOTH)
+		*init_time = lifetime;
+	if (accept_time)
+		*accept_time = lifetime;
+	return major;
+}
+
+/* A NULL credential does come this far: the stock mechanism's default. */
+OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t cred, gss_OID mech,
+				    gss_name_t *name, OM_uint32 *init_time, OM_uint32 *accept_time,
+				    int *usage)
+{
+	struct mech_cred *c = spi_cred(cred);
+	gss_name_t stock = GSS_C_NO_NAME;
+	OM_uint32 major;
+
+	*minor = 0;
+	spi_give_name(NULL, name);
+	if (c && c->keytab)
+		return inquire_own(minor, c, name, init_time, accept_time, usage);
+	major = gss_inquire_cred_by_mech(minor, c ? c->stock : GSS_C_NO_CREDENTIAL,
+					 mech_oid_stock(mech), name ? &stock : NULL, init_time,
+					 accept_time, usage);
+	return give_stock_name(minor, major, stock, name);
+}
+
+OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t cred, const gss_OID what,
+				   gss_buffer_set_t *set)
+{
+	struct mech_cred *c = spi_cred(cred);
+
+	*minor = 0;
+	*set = GSS_C_NO_BUFFER_SET;
+	if (!c || !what)
+		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
+	if (c->stock)
+		return mech_stock_done(minor, gss_inquire_cred_by_oid(minor, c->stock, what, set));
+	/* nobody stands behind a credential for accepting */
+	if (mech_oid_equal(what, GSS_KRB5_GET_CRED_IMPERSONATOR))
+		return gss_create_empty_buffer_set(minor, set);
+	return mech_fail(minor, GSS_S_UNAVAILABLE,
+			 err_set(EINVAL, "this question to a credential is not known"));
+}
+
+OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *cred, const gss_OID option,
+			       const gss_buffer_t value)
+{
+	struct mech_cred *c = cred ? spi_cred(*cred) : NULL;
+
+	*minor = 0;
+	if (!c || !option)
+		return mech_fail(minor, GSS_S_UNAVAILABLE,
+				 err_set(EINVAL, "an option without a credential"));
+	if (c->keytab)
+		return mech_cred_set_option(minor, c, option, value);
+	return mech_stock_done(minor, gss_set_cred_option(minor, &c->stock, option, value));
+}
+
+OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_usage_t usage,
+			       gss_OID mech, OM_uint32 overwrite, OM_uint32 deflt,
+			       gss_const_key_value_set_t store, gss_OID_set *stored,
+			       gss_cred_usage_t *usage_stored)
+{
+	struct mech_cred *c = spi_cred(cred);
+
+	*minor = 0;
+	if (stored)
+		*stored = GSS_C_NO_OID_SET;
+	if (!c)
+		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
+	if (!c->stock)
+		return mech_fail(minor, GSS_S_FAILURE, G_STORE_ACCEPTOR_CRED_NOSUPP);
+	return mech_stock_done(minor, gss_store_cred_into(minor, c->stock, usage,
+							  mech_oid_stock(mech), overwrite, deflt,
+							  store, stored, usage_stored));
+}
+
+OM_uint32 gssi_store_cred(OM_uint32 *minor, const gss_cred_id_t cred, gss_cred_usage_t usage,
+			  const gss_OID mech, OM_uint32 overwrite, OM_uint32 deflt,
+			  gss_OID_set *stored, gss_cred_usage_t *usage_stored)
+{
+	return gssi_store_cred_into(minor, cred, usage, mech, overwrite, deflt, GSS_C_NO_CRED_STORE,
+				    stored, usage_stored);
+}
+
+OM_uint32 gssi_export_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_buffer_t token)
+{
+	struct mech_cred *c = spi_cred(cred);
+
+	*minor = 0;
+	spi_empty(token);
+	if (!c)
+		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
+	if (c->keytab)
+		return mech_cred_export(minor, c, token);
+	return mech_stock_export_cred(minor, c->stock, token);
+}
+
+OM_uint32 gssi_import_cred_by_mech(OM_uint32 *minor, gss_OID mech, gss_buffer_t token,
+				   gss_cred_id_t *out)
+{
+	gss_cred_id_t stock = GSS_C_NO_CREDENTIAL;
+	struct mech_cred *c = NULL;
+	OM_uint32 major;
+	err_t err;
+
+	*minor = 0;
+	*out = GSS_C_NO_CREDENTIAL;
+	if (mech_cred_is_exported(token)) {
+		major = mech_cred_import(minor, mech, token, &c);
+		*out = (gss_cred_id_t)c;
+		return major;
+	}
+	major = mech_stock_import_cred(minor, mech, token, &stock);
+	if (GSS_ERROR(major))
+		return major;
+	err = mech_cred_from_stock(stock, GSS_C_BOTH, &c);
+	*out = (gss_cred_id_t)c;
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+}
+
+OM_uint32 gssi_import_cred(OM_uint32 *minor, gss_buffer_t token, gss_cred_id_t *out)
+{
+	return gssi_import_cred_by_mech(minor, GSS_C_NO_OID, token, out);
+}
