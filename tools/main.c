@@ -1,0 +1,145 @@
+/* gssp11: the administrator's tool.  One table says which commands there are. */
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/tool.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "(built without a version)"
+#endif
+
+#define COMMON (OPT_TOKEN | OPT_OWNER | OPT_JSON | OPT_HELP)
+
+static const struct command commands[] = {
+	{ "keytab", "import", "FILE [PRINCIPAL...]",
+	  "put the keys of a keytab file on a token",
+	  "Each key becomes a bundle of derived keys that never leave the token; the\n"
+	  "long-term key itself is not kept.  Only PRINCIPALs are imported if given, and\n"
+	  "entries of enctypes other than AES are skipped.  Every entry is tried before\n"
+	  "it counts.  An entry that is there already is left as it is.\n",
+	  COMMON | OPT_DRY_RUN | OPT_USE | OPT_YES | OPT_REMOVE_FILE, 1, 1000, keytab_import },
+	{ "keytab", "list", "",
+	  "show the keytab on a token", NULL,
+	  COMMON, 0, 0, keytab_list },
+	{ "keytab", "delete", "PRINCIPAL",
+	  "remove a principal's keys from a token",
+	  "All kvnos and enctypes, unless --kvno or --enctype say which.\n",
+	  COMMON | OPT_DRY_RUN | OPT_KVNO | OPT_ENCTYPE | OPT_YES, 1, 1, keytab_delete },
+	{ "keytab", "sweep", "",
+	  "remove what interrupted imports left on a token",
+	  "Do not run it while another user or host imports to the same token.\n",
+	  COMMON, 0, 0, keytab_sweep },
+	{ NULL }
+};
+
+static void help_all(FILE *f)
+{
+	const struct command *c;
+
+	fprintf(f, "Usage: gssp11 COMMAND [OPTION...] [ARGUMENT...]\n\n"
+		"Keeps Kerberos keys on PKCS#11 tokens.\n\nCommands:\n");
+	for (c = commands; c->group; c++)
+		fprintf(f, "  %s %-8s %s\n", c->group, c->name, c->about);
+	fprintf(f, "\n\"gssp11 COMMAND --help\" says more about each, gssp11(1) everything.\n"
+		"Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static void help_one(const struct command *c)
+{
+	printf("Usage: gssp11 %s %s [OPTION...]%s%s\n\n%c%s.\n", c->group, c->name,
+	       c->args[0] ? " " : "", c->args, c->about[0] - 'a' + 'A', c->about + 1);
+	if (c->notes)
+		printf("%s", c->notes);
+	printf("\nOptions:\n");
+	options_help(c->options);
+}
+
+static const struct command *find(const char *group, const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->group; c++) {
+		if (strcmp(c->group, group) == 0 && name && strcmp(c->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0 || strcmp(arg, "help") == 0;
+}
+
+static int wrong_command(int argc, char **argv)
+{
+	if (argc < 2)
+		say("a command is missing");
+	else if (argc < 3 || argv[2][0] == '-')
+		say("\"%s\" is not a command, or not all of one", printable(argv[1]));
+	else
+		say("\"%s %s\" is not a command", printable(argv[1]), printable(argv[2]));
+	help_all(stderr);
+	return TOOL_USAGE;
+}
+
+static int check_count(const struct tool *t)
+{
+	const struct command *c = t->cmd;
+
+	if (t->o.n_args >= c->min_args && t->o.n_args <= c->max_args)
+		return TOOL_OK;
+	if (t->o.n_args < c->min_args)
+		say("%s is missing: gssp11 %s %s %s", c->args, c->group, c->name, c->args);
+	else
+		say("too many arguments, from \"%s\" on", printable(t->o.args[c->max_args]));
+	return TOOL_USAGE;
+}
+
+static int run(struct tool *t, int argc, char **argv)
+{
+	int status = options_parse(t, argc, argv);
+
+	if (status == TOOL_OK && (t->o.given & OPT_HELP)) {
+		help_one(t->cmd);
+		return TOOL_OK;
+	}
+	if (status == TOOL_OK)
+		status = check_count(t);
+	if (status == TOOL_OK)
+		status = tool_init(t);
+	if (status == TOOL_OK)
+		status = t->cmd->run(t);
+	tool_fini(t);
+	if (status == TOOL_USAGE)
+		fprintf(stderr, "Try \"gssp11 %s %s --help\".\n", t->cmd->group, t->cmd->name);
+	return status;
+}
+
+/* A full disk or a closed pipe must not look like success. */
+static int flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	say("stdout cannot be written to");
+	return status ? status : TOOL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct tool t = { 0 };
+
+	setlocale(LC_TIME, "");
+	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+		printf("gssp11 (gss-pkcs11) %s\n", PACKAGE_VERSION);
+		return flush(TOOL_OK);
+	}
+	if (argc > 1 && (is_help(argv[1]) || (argc > 2 && is_help(argv[2])))) {
+		help_all(stdout);
+		return flush(TOOL_OK);
+	}
+	t.cmd = argc > 1 ? find(argv[1], argc > 2 ? argv[2] : NULL) : NULL;
+	if (!t.cmd)
+		return wrong_command(argc, argv);
+	return flush(run(&t, argc - 2, argv + 2));
+}

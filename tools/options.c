@@ -1,0 +1,141 @@
+/* The options of all commands, as one table. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/tool.h"
+
+struct option_row {
+	const char *name, *arg;
+	unsigned bit;
+	const char *about;
+};
+
+static const struct option_row rows[] = {
+	{ "token", "URI", OPT_TOKEN, "the token (default: the default keytab name)" },
+	{ "use", "accept|initiate|both", OPT_USE, "what the keys are for (default: accept)" },
+	{ "kvno", "N", OPT_KVNO, "only this key version" },
+	{ "enctype", "E", OPT_ENCTYPE, "only this encryption type" },
+	{ "owner", "USER", OPT_OWNER, "work on the token as USER (needs root)" },
+	{ "remove-file", NULL, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
+	{ "dry-run", NULL, OPT_DRY_RUN, "only say what would be done" },
+	{ "yes", NULL, OPT_YES, "do not ask" },
+	{ "json", NULL, OPT_JSON, "print JSON" },
+	{ "help", NULL, OPT_HELP, "this text" },
+};
+
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+void options_help(unsigned options)
+{
+	char head[64];
+	size_t i;
+
+	for (i = 0; i < N_ROWS; i++) {
+		if (!(rows[i].bit & options))
+			continue;
+		snprintf(head, sizeof(head), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "",
+			 rows[i].arg ? rows[i].arg : "");
+		printf("  %-28s %s\n", head, rows[i].about);
+	}
+}
+
+static int parse_use(struct options *o, const char *arg)
+{
+	if (strcmp(arg, "accept") == 0)
+		o->use = KS_USE_ACCEPT;
+	else if (strcmp(arg, "initiate") == 0)
+		o->use = KS_USE_INITIATE;
+	else if (strcmp(arg, "both") == 0)
+		o->use = KS_USE_ACCEPT | KS_USE_INITIATE;
+	else
+		goto wrong;
+	return TOOL_OK;
+wrong:
+	say("--use %s: write accept, initiate or both", printable(arg));
+	return TOOL_USAGE;
+}
+
+static int parse_kvno(struct options *o, const char *arg)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(arg, &end, 10);
+	if (arg[0] < '0' || arg[0] > '9' || *end || errno || v > UINT32_MAX) {
+		say("--kvno %s: write a number from 0 to 4294967295", printable(arg));
+		return TOOL_USAGE;
+	}
+	o->kvno = (uint32_t)v;
+	return TOOL_OK;
+}
+
+static int parse_enctype(struct options *o, const char *arg)
+{
+	char *name = strdup(arg);
+	krb5_error_code err = name ? krb5_string_to_enctype(name, &o->etype) : ENOMEM;
+
+	free(name);
+	if (!err)
+		return TOOL_OK;
+	say("--enctype %s: no such encryption type; write its name as \"klist -e\" does, "
+	    "such as aes256-cts-hmac-sha1-96", printable(arg));
+	return TOOL_USAGE;
+}
+
+static int take(struct options *o, const struct option_row *row, const char *arg)
+{
+	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER)) {
+		say("--%s is given twice", row->name);
+		return TOOL_USAGE;
+	}
+	o->given |= row->bit;
+	switch (row->bit) {
+	case OPT_TOKEN:
+		o->token = arg;
+		return TOOL_OK;
+	case OPT_OWNER:
+		o->owner = arg;
+		return TOOL_OK;
+	case OPT_USE:
+		return parse_use(o, arg);
+	case OPT_KVNO:
+		return parse_kvno(o, arg);
+	case OPT_ENCTYPE:
+		return parse_enctype(o, arg);
+	default:
+		return TOOL_OK;
+	}
+}
+
+int options_parse(struct tool *t, int argc, char **argv)
+{
+	struct option longs[N_ROWS + 1] = { { 0 } };
+	int c, at = 0, status = TOOL_OK;
+	size_t i, n = 0;
+
+	for (i = 0; i < N_ROWS; i++) {
+		if (rows[i].bit & t->cmd->options)
+			longs[n++] = (struct option){ rows[i].name, rows[i].arg ?
+				required_argument : no_argument, NULL, (int)i + 256 };
+	}
+	t->o.use = KS_USE_ACCEPT;
+	opterr = 0;
+	while (status == TOOL_OK && (c = getopt_long(argc, argv, ":h", longs, &at)) != -1) {
+		if (c == 'h') {
+			t->o.given |= OPT_HELP;
+		} else if (c >= 256) {
+			status = take(&t->o, &rows[c - 256], optarg);
+		} else {
+			say(c == ':' ? "%s needs a value" : "%s is not an option of this command",
+			    printable(argv[optind - 1]));
+			status = TOOL_USAGE;
+		}
+	}
+	t->o.args = argv + optind;
+	t->o.n_args = argc - optind;
+	return status;
+}

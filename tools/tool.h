@@ -1,0 +1,115 @@
+/*
+ * gssp11: what its subcommands share.
+ *
+ * Results go to stdout, everything else to stderr.  Exit codes: 0 done, 1
+ * failed, 2 wrong usage.
+ */
+#ifndef GSSP11_TOOL_H
+#define GSSP11_TOOL_H
+
+#include <krb5.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keystore/conf.h"
+#include "keystore/keytab.h"
+#include "pkcs11/err.h"
+
+enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
+
+/* What a command accepts, and what was given. */
+enum {
+	OPT_TOKEN = 1, OPT_DRY_RUN = 2, OPT_JSON = 4, OPT_USE = 8, OPT_OWNER = 16,
+	OPT_YES = 32, OPT_REMOVE_FILE = 64, OPT_KVNO = 128, OPT_ENCTYPE = 256,
+	OPT_HELP = 512, OPT_VERSION = 1024
+};
+
+struct options {
+	unsigned given;          /* OPT_ bits */
+	const char *token, *owner;
+	unsigned use;            /* KS_USE_ bits */
+	uint32_t kvno;
+	krb5_enctype etype;
+	char **args;             /* what is no option */
+	int n_args;
+};
+
+struct tool;
+
+struct command {
+	const char *group, *name;
+	const char *args;        /* for the usage line */
+	const char *about;       /* one line */
+	const char *notes;       /* further lines of --help; NULL: none */
+	unsigned options;        /* OPT_ bits that it takes */
+	int min_args, max_args;
+	int (*run)(struct tool *t);
+};
+
+struct tool {
+	const struct command *cmd;
+	struct options o;
+	krb5_context ctx;
+	struct ks_conf conf;
+	char *uri;               /* of the token */
+	struct ks_keytab *kt;    /* NULL until tool_open */
+	unsigned reported;       /* results so far */
+};
+
+/* ---- options.c ---- */
+
+/* Parses argv[1..] into t->o; TOOL_USAGE with a message, or TOOL_OK. */
+int options_parse(struct tool *t, int argc, char **argv);
+/* The option lines of a command's --help, on stdout. */
+void options_help(unsigned options);
+
+/* ---- tool.c ---- */
+
+/* libkrb5, settings, and the token's URI (--token or the default keytab name).  TOOL_ code. */
+int tool_init(struct tool *t);
+/* Becomes --owner's USER if given, then opens the keytab on the token; messages name the cure. TOOL_ code. */
+int tool_open(struct tool *t, bool write);
+void tool_fini(struct tool *t);
+
+/* "gssp11: ..." on stderr. */
+void say(const char *fmt, ...) PRINTF(1, 2);
+/* The same with the text of err behind it; gives TOOL_FAILED. */
+int fail(const struct tool *t, err_t err, const char *fmt, ...) PRINTF(3, 4);
+
+/* The enctype's name as klist prints it, in a buffer of the caller. */
+const char *etype_name(krb5_enctype etype, char *buf, size_t size);
+
+/* ---- print.c ---- */
+
+/* The name with control characters as '?', for terminals; valid until the next call but one. */
+const char *printable(const char *name);
+/* A JSON string with its quotes; octets that are no UTF-8 become U+FFFD. */
+void json_string(const char *s);
+/* The separator before, and the end after, the objects of a JSON array. */
+void json_next(struct tool *t);
+void json_end(struct tool *t);
+/* One line or JSON object: what became of an entry.  note may be NULL. */
+void report(struct tool *t, const char *result, const struct ks_entry *e, const char *note);
+
+/* ---- prompt.c ---- */
+
+/* Asks for PINs on the terminal where the URI has no pin-source. */
+void prompt_register(void);
+/* A question to be answered with y; false without a terminal. */
+bool prompt_yes(const char *question);
+bool prompt_possible(void);
+
+/* ---- owner.c ---- */
+
+/* The process becomes USER for good.  TOOL_ code, with a message. */
+int owner_become(const char *user);
+/* After USER failed to open the token: what to do. */
+void owner_hint(const char *user, err_t err);
+
+/* ---- the commands ---- */
+int keytab_import(struct tool *t);
+int keytab_list(struct tool *t);
+int keytab_delete(struct tool *t);
+int keytab_sweep(struct tool *t);
+
+#endif
