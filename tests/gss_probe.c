@@ -1,0 +1,406 @@
+/*
+ * Asks GSS-API everything, prints every answer.  Run with and without the
+ * module (GSS_MECH_CONFIG): where no token is configured, the two outputs must
+ * be the same (t_passthrough.sh).
+ *
+ *   gss_probe DIR            all scenarios; tickets and keytabs are made in DIR
+ *   gss_probe DIR export     writes an exported context to DIR/context
+ *   gss_probe DIR import     imports it and unwraps DIR/message with it
+ */
+#include "tests/lib/forge.h"
+#include "tests/lib/probe.h"
+#include "tests/lib/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SERVICE "HTTP@www.test.org"
+
+static const char *dir;
+static OM_uint32 major, minor, ignored;
+
+static gss_buffer_desc text(const char *s)
+{
+	return (gss_buffer_desc){ strlen(s), (void *)(uintptr_t)s };
+}
+
+static char *in_dir(const char *name)
+{
+	char *p = NULL;
+
+	if (asprintf(&p, "%s/%s", dir, name) < 0)
+		exit(99);
+	return p;
+}
+
+static gss_name_t import(const char *s, gss_OID type)
+{
+	gss_buffer_desc b = text(s);
+	gss_name_t n = GSS_C_NO_NAME;
+
+	major = gss_import_name(&minor, &b, type, &n);
+	if (GSS_ERROR(major))
+		show_status("import_name", major, minor);
+	return n;
+}
+
+/* ---- names ---- */
+
+static gss_name_t canonical(gss_name_t in, gss_OID mech)
+{
+	gss_name_t out = GSS_C_NO_NAME;
+
+	major = gss_canonicalize_name(&minor, in, mech, &out);
+	show_status("canonicalize_name", major, minor);
+	return out;
+}
+
+static void probe_user(gss_name_t n, const char *user)
+{
+	gss_name_t u = import(user, GSS_C_NT_USER_NAME);
+
+	major = gss_authorize_localname(&minor, n, u);
+	show("user %s", user);
+	show_status("  authorize_localname", major, minor);
+	show("  userok %d", gss_userok(n, user));
+	gss_release_name(&ignored, &u);
+}
+
+static void probe_copies(gss_name_t n, gss_name_t raw)
+{
+	gss_buffer_desc token = GSS_C_EMPTY_BUFFER, local = GSS_C_EMPTY_BUFFER;
+	gss_name_t copy = GSS_C_NO_NAME, back = GSS_C_NO_NAME, again;
+	int equal = -1;
+
+	major = gss_duplicate_name(&minor, n, &copy);
+	show_status("duplicate_name", major, minor);
+	major = gss_compare_name(&minor, n, copy, &equal);
+	show_status("compare_name with the copy", major, minor);
+	show("  equal %d", equal);
+	major = gss_compare_name(&minor, n, raw, &equal);
+	show_status("compare_name with the raw name", major, minor);
+	show("  equal %d", equal);
+	major = gss_localname(&minor, n, GSS_C_NO_OID, &local);
+	if (show_status("localname", major, minor))
+		show("  \"%.*s\"", (int)local.length, (char *)local.value);
+	if (!GSS_ERROR(gss_export_name(&minor, n, &token))) {
+		major = gss_import_name(&minor, &token, GSS_C_NT_EXPORT_NAME, &back);
+		show_status("import of the exported token", major, minor);
+		show_name("imported", back);
+		again = canonical(back, (gss_OID)gss_mech_krb5);
+		show_name("canonicalized", again);
+		gss_release_name(&ignored, &again);
+	}
+	gss_release_buffer(&ignored, &token);
+	gss_release_buffer(&ignored, &local);
+	gss_release_name(&ignored, &copy);
+	gss_release_name(&ignored, &back);
+}
+
+static void probe_name(const char *s, gss_OID type)
+{
+	gss_name_t raw, n;
+
+	show("---- name \"%s\" of type %s", s, show_oid(type));
+	raw = import(s, type);
+	if (raw == GSS_C_NO_NAME)
+		return;
+	show_name("raw", raw);
+	n = canonical(raw, (gss_OID)gss_mech_krb5);
+	if (n != GSS_C_NO_NAME) {
+		show_name("canonical", n);
+		probe_copies(n, raw);
+		probe_user(n, "alice");
+		probe_user(n, "root");
+	}
+	gss_release_name(&ignored, &n);
+	n = canonical(raw, (gss_OID)gss_mech_krb5_old);
+	show_name("for the old OID", n);
+	gss_release_name(&ignored, &n);
+	gss_release_name(&ignored, &raw);
+}
+
+static void probe_names(void)
+{
+	probe_name("alice", GSS_C_NT_USER_NAME);
+	probe_name("alice@TEST.ORG", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
+	probe_name("alice@OTHER.ORG", GSS_C_NO_OID);
+	probe_name("alice@upn@TEST.ORG", (gss_OID)GSS_KRB5_NT_ENTERPRISE_NAME);
+	probe_name(SERVICE, GSS_C_NT_HOSTBASED_SERVICE);
+	probe_name("HTTP@unknown.example", GSS_C_NT_HOSTBASED_SERVICE_X);
+	probe_name("HTTP@", GSS_C_NT_HOSTBASED_SERVICE);
+	probe_name("0", GSS_C_NT_STRING_UID_NAME);
+	probe_name("nobody", GSS_C_NT_ANONYMOUS);
+	probe_name("a/b/c/d@E\\@F@G", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
+	probe_name("bad\\", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
+	probe_name("x", GSS_C_MA_MIC ? (gss_OID)(uintptr_t)GSS_C_MA_MIC : GSS_C_NO_OID);
+	probe_name("\x04\x01\x00\x0b\x06", GSS_C_NT_EXPORT_NAME);
+}
+
+/* ---- credentials ---- */
+
+static gss_OID_set krb5_only(void)
+{
+	return (gss_OID_set)gss_mech_set_krb5;
+}
+
+static void probe_inquire_cred(gss_cred_id_t cred)
+{
+	gss_name_t name = GSS_C_NO_NAME;
+	OM_uint32 life = 7, init = 7, accept = 7;
+	gss_OID_set mechs = GSS_C_NO_OID_SET;
+	int usage = -1;
+
+	major = gss_inquire_cred(&minor, cred, &name, &life, &usage, &mechs);
+	if (show_status("inquire_cred", major, minor)) {
+		show("  life %s usage %d", show_life(life), usage);
+		show_set("  mechs", mechs);
+		show_name("  name", name);
+	}
+	gss_release_name(&ignored, &name);
+	gss_release_oid_set(&ignored, &mechs);
+	usage = -1;
+	major = gss_inquire_cred_by_mech(&minor, cred, (gss_OID)gss_mech_krb5, &name, &init, &accept,
+					 &usage);
+	if (show_status("inquire_cred_by_mech", major, minor)) {
+		show("  initiate %s accept %s usage %d", show_life(init), show_life(accept), usage);
+		show_name("  name", name);
+	}
+	gss_release_name(&ignored, &name);
+}
+
+static void probe_export_cred(gss_cred_id_t cred)
+{
+	gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+	gss_cred_id_t back = GSS_C_NO_CREDENTIAL;
+
+	major = gss_export_cred(&minor, cred, &token);
+	if (!show_status("export_cred", major, minor))
+		return;
+	show("  %zu octets, starting with %.*s", token.length, token.length > 24 ? 5 : 0,
+	     token.length > 24 ? (char *)token.value + 17 : "");
+	major = gss_import_cred(&minor, &token, &back);
+	if (show_status("import_cred", major, minor))
+		probe_inquire_cred(back);
+	gss_release_cred(&ignored, &back);
+	gss_release_buffer(&ignored, &token);
+}
+
+static void probe_cred_options(gss_cred_id_t cred)
+{
+	gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+	krb5_enctype etypes[] = { ENCTYPE_AES128_CTS_HMAC_SHA1_96 };
+	gss_buffer_desc empty = GSS_C_EMPTY_BUFFER;
+	krb5_context k5 = NULL;
+	krb5_ccache cc = NULL;
+	krb5_principal p = NULL;
+
+	major = gss_inquire_cred_by_oid(&minor, cred, (gss_OID)GSS_KRB5_GET_CRED_IMPERSONATOR, &set);
+	show_status("inquire_cred_by_oid", major, minor);
+	show("  %zu values", set ? set->count : 0);
+	gss_release_buffer_set(&ignored, &set);
+	if (krb5_init_context(&k5) || krb5_cc_resolve(k5, "MEMORY:copy", &cc)
+	    || krb5_parse_name(k5, "alice@TEST.ORG", &p) || krb5_cc_initialize(k5, cc, p))
+		exit(99);
+	major = gss_krb5_copy_ccache(&minor, cred, cc);
+	show_status("copy_ccache", major, minor);
+	krb5_free_principal(k5, p);
+	krb5_cc_destroy(k5, cc);
+	krb5_free_context(k5);
+	major = gss_krb5_set_allowable_enctypes(&minor, cred, 1, etypes);
+	show_status("set_allowable_enctypes", major, minor);
+	major = gss_set_cred_option(&minor, &cred, (gss_OID)GSS_KRB5_CRED_NO_CI_FLAGS_X, &empty);
+	show_status("set_cred_option NO_CI_FLAGS", major, minor);
+	major = gss_set_cred_option(&minor, &cred, GSS_C_NT_USER_NAME, &empty);
+	show_status("set_cred_option unknown", major, minor);
+}
+
+static void probe_store_cred(gss_cred_id_t cred)
+{
+	char *path = in_dir("stored"), *name = NULL;
+	gss_key_value_element_desc e = { "ccache", NULL };
+	gss_key_value_set_desc store = { 1, &e };
+	gss_OID_set stored = GSS_C_NO_OID_SET;
+	int usage = -1;
+
+	unlink(path);
+	if (asprintf(&name, "FILE:%s", path) < 0)
+		exit(99);
+	e.value = name;
+	for (int i = 0; i < 2; i++) {
+		major = gss_store_cred_into(&minor, cred, GSS_C_INITIATE, (gss_OID)gss_mech_krb5, 0,
+					    0, &store, &stored, &usage);
+		show_status("store_cred_into", major, minor);
+		show("  usage %d", usage);
+		show_set("  stored", stored);
+		gss_release_oid_set(&ignored, &stored);
+	}
+	major = gss_store_cred_into(&minor, cred, GSS_C_ACCEPT, (gss_OID)gss_mech_krb5, 1, 0, &store,
+				    NULL, NULL);
+	show_status("store_cred_into, acceptor", major, minor);
+	free(path);
+	free(name);
+}
+
+static gss_cred_id_t acquire(const char *what, gss_name_t name, gss_cred_usage_t usage,
+			     gss_const_key_value_set_t store)
+{
+	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
+	gss_OID_set actual = GSS_C_NO_OID_SET;
+	OM_uint32 life = 7;
+
+	major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, krb5_only(), usage, store,
+				      &cred, &actual, &life);
+	if (show_status(what, major, minor)) {
+		show("  life %s", show_life(life));
+		show_set("  mechs", actual);
+	}
+	gss_release_oid_set(&ignored, &actual);
+	return cred;
+}
+
+static void probe_cred(const char *what, const char *name, gss_OID type, gss_cred_usage_t usage)
+{
+	gss_name_t n = name ? import(name, type) : GSS_C_NO_NAME;
+	gss_cred_id_t cred, sum = GSS_C_NO_CREDENTIAL;
+	OM_uint32 init = 7, accept = 7;
+
+	show("---- credential %s, name %s, usage %d", what, name ? name : "any", usage);
+	cred = acquire("acquire_cred_from", n, usage, GSS_C_NO_CRED_STORE);
+	if (cred != GSS_C_NO_CREDENTIAL) {
+		probe_inquire_cred(cred);
+		probe_export_cred(cred);
+		probe_cred_options(cred);
+		probe_store_cred(cred);
+		major = gss_add_cred(&minor, cred, GSS_C_NO_NAME, (gss_OID)gss_mech_krb5_old,
+				     GSS_C_ACCEPT, 0, 0, &sum, NULL, &init, &accept);
+		if (show_status("add_cred to a copy", major, minor)) {
+			show("  initiate %s accept %s", show_life(init), show_life(accept));
+			probe_inquire_cred(sum);
+		}
+	}
+	gss_release_cred(&ignored, &sum);
+	gss_release_cred(&ignored, &cred);
+	gss_release_name(&ignored, &n);
+}
+
+static void probe_stores(void)
+{
+	char *missing, *keytab, *ccache;
+	gss_cred_id_t c;
+
+	missing = in_dir("missing");
+	keytab = in_dir("keytab");
+	ccache = in_dir("ccache");
+	gss_key_value_element_desc e[][2] = {
+		{ { "keytab", keytab }, { "rcache", "none:" } },
+		{ { "keytab", missing }, { "unknown", "x" } },
+		{ { "keytab", keytab }, { "keytab", keytab } },
+		{ { "ccache", ccache }, { "unknown", "x" } },
+		{ { "ccache", missing }, { "client_keytab", missing } },
+		{ { "keytab", "nosuch:type" }, { "rcache", "none:" } },
+		{ { "keytab", keytab }, { "rcache", "bad" } },
+	};
+	for (size_t i = 0; i < sizeof(e) / sizeof(e[0]); i++) {
+		gss_key_value_set_desc s = { 2, e[i] };
+
+		for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
+			show("---- store %zu, usage %d", i, usage);
+			c = acquire("acquire_cred_from", GSS_C_NO_NAME, usage, &s);
+			gss_release_cred(&ignored, &c);
+		}
+	}
+	free(missing);
+	free(keytab);
+	free(ccache);
+}
+
+static void probe_creds(void)
+{
+	gss_OID host = GSS_C_NT_HOSTBASED_SERVICE;
+	gss_OID princ = (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME;
+	gss_buffer_desc password = text("secret");
+	gss_cred_id_t c = GSS_C_NO_CREDENTIAL;
+	gss_name_t n;
+
+	for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
+		probe_cred("default", NULL, NULL, usage);
+		probe_cred("for a host", SERVICE, host, usage);
+		probe_cred("for a service", "HTTP", host, usage);
+		probe_cred("for another host", "HTTP@mail.test.org", host, usage);
+		probe_cred("for a principal", "alice@TEST.ORG", princ, usage);
+		probe_cred("for the service's principal", "HTTP/www.test.org@TEST.ORG", princ, usage);
+	}
+	probe_stores();
+	n = import("alice@TEST.ORG", princ);
+	major = gss_acquire_cred_with_password(&minor, n, &password, 0, krb5_only(), GSS_C_INITIATE,
+					       &c, NULL, NULL);
+	show_status("acquire_cred_with_password", major, minor);
+	gss_release_cred(&ignored, &c);
+	gss_release_name(&ignored, &n);
+	major = gss_inquire_cred_by_mech(&minor, GSS_C_NO_CREDENTIAL, (gss_OID)gss_mech_krb5, &n,
+					 NULL, NULL, NULL);
+	if (show_status("inquire_cred_by_mech of none", major, minor))
+		show_name("  name", n);
+	gss_release_name(&ignored, &n);
+}
+
+static void make_tickets(void)
+{
+	static struct forge_key k = {
+		"HTTP/www.test.org@TEST.ORG", ENCTYPE_AES256_CTS_HMAC_SHA1_96, 3,
+		"0123456789abcdef0123456789abcde", 32
+	};
+	struct forge_key other = k;
+	struct forge_ticket t = { .client = "alice@TEST.ORG" };
+	char *ccache = in_dir("ccache"), *keytab = in_dir("keytab"), *conf = in_dir("krb5.conf");
+	FILE *f = fopen(conf, "w");
+
+	if (!f || fputs(FORGE_CONF, f) < 0 || fclose(f))
+		exit(99);
+	setenv("KRB5_CONFIG", conf, 1);
+	setenv("KRB5CCNAME", ccache, 1);
+	setenv("KRB5_KTNAME", keytab, 1);
+	setenv("KRB5_CLIENT_KTNAME", "/nonexistent", 1);
+	setenv("KRB5RCACHEDIR", dir, 1);
+	if (access(keytab, F_OK)) {
+		other.principal = "host/www.test.org@TEST.ORG";
+		forge_keytab(keytab, &k, 1);
+		forge_keytab(keytab, &other, 1);
+		forge_ccache(ccache, &t, &k);
+		other.principal = "HTTP/mail.test.org@TEST.ORG";
+		other.bytes[0] ^= 1;
+		forge_ccache_add(ccache, &t, &other);
+		t.endtime = (krb5_timestamp)time(NULL) - 3600;
+		t.authtime = t.endtime - 3600;
+		other.principal = "HTTP/old.test.org@TEST.ORG";
+		forge_ccache_add(ccache, &t, &other);
+	}
+	free(ccache);
+	free(keytab);
+	free(conf);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[2] : "";
+
+	if (argc < 2)
+		return 2;
+	dir = argv[1];
+	make_tickets();
+	if (!strcmp(what, "export")) {
+		probe_export(dir);
+	} else if (!strcmp(what, "import")) {
+		probe_import(dir);
+	} else {
+		probe_mechs();
+		probe_names();
+		probe_creds();
+		probe_contexts();
+	}
+	return 0;
+}

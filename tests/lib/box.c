@@ -1,0 +1,246 @@
+/* A box: fresh tokens for one test program. */
+#include "tests/lib/box.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PIN "box-pin-1234"
+
+extern char **environ;
+
+static char *dir;
+static pid_t owner;
+static struct box_token tokens[2];
+static bool made;
+
+static void die(const char *what, const char *arg)
+{
+	fprintf(stderr, "box: %s %s: %s\n", what, arg, strerror(errno));
+	exit(99);
+}
+
+static char *print_new(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static char *print_new(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		die("out of memory", "");
+	va_end(ap);
+	return s;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+/* Only the process that made the box removes it, not its forked children. */
+static void remove_box(void)
+{
+	if (dir && getpid() == owner && !getenv("GSSP11_BOX_KEEP"))
+		nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *box_dir(void)
+{
+	const char *base = getenv("GSSP11_BOX");
+
+	if (dir)
+		return dir;
+	if (!base)
+		base = getenv("TMPDIR");
+	dir = print_new("%s/box.XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(dir))
+		die("mkdtemp", dir);
+	owner = getpid();
+	atexit(remove_box);
+	return dir;
+}
+
+char *box_path(const char *name)
+{
+	return print_new("%s/%s", box_dir(), name);
+}
+
+char *box_file(const char *name, const char *text, unsigned mode)
+{
+	char *path = box_path(name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+	    fchmod(fd, mode) || close(fd))
+		die("write", path);
+	return path;
+}
+
+bool box_run(const char *const argv[])
+{
+	posix_spawn_file_actions_t acts;
+	char *log = box_path("log");
+	char *args[32];
+	int status = -1, i;
+	pid_t pid;
+
+	for (i = 0; i < 31 && argv[i]; i++)
+		args[i] = strdup(argv[i]);
+	args[i] = NULL;
+	posix_spawn_file_actions_init(&acts);
+	posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&acts, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	posix_spawn_file_actions_adddup2(&acts, 1, 2);
+	if (posix_spawnp(&pid, args[0], &acts, NULL, args, environ) ||
+	    waitpid(pid, &status, 0) != pid)
+		status = -1;
+	posix_spawn_file_actions_destroy(&acts);
+	while (i-- > 0)
+		free(args[i]);
+	free(log);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The first path that exists. */
+static const char *find_module(const char *const *paths)
+{
+	for (; *paths; paths++) {
+		if (access(*paths, R_OK) == 0)
+			return *paths;
+	}
+	fprintf(stderr, "box: a PKCS#11 module that the tests need is not installed\n");
+	exit(99);
+}
+
+/* Percent-encodes what is not unreserved (RFC 3986) nor a slash. */
+static char *encode(const char *s)
+{
+	char *out = malloc(3 * strlen(s) + 1), *p = out;
+
+	if (!out)
+		die("out of memory", "");
+	for (; *s; s++) {
+		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/", *s))
+			*p++ = *s;
+		else
+			p += sprintf(p, "%%%02X", (unsigned char)*s);
+	}
+	*p = '\0';
+	return out;
+}
+
+static void fill(struct box_token *t)
+{
+	char *label = encode(t->label), *module = encode(t->module), *pin = encode(t->pin_file);
+
+	t->bare = print_new("pkcs11:token=%s", label);
+	t->uri = print_new("%s?module-path=%s&pin-source=file:%s", t->bare, module, pin);
+	free(label);
+	free(module);
+	free(pin);
+}
+
+static void make_softhsm(struct box_token *t)
+{
+	static const char *const paths[] = {
+		"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so",
+		"/usr/lib64/pkcs11/libsofthsm2.so", "/usr/lib/pkcs11/libsofthsm2.so",
+		"/usr/local/lib/softhsm/libsofthsm2.so", NULL
+	};
+	const char *const argv[] = { "softhsm2-util", "--init-token", "--free", "--label",
+		"box", "--so-pin", "so-" PIN, "--pin", PIN, NULL };
+	char *store = box_path("softhsm");
+	char *text = print_new("directories.tokendir = %s\nobjectstore.backend = file\n"
+				  "log.level = ERROR\n", store);
+	char *conf = box_file("softhsm2.conf", text, 0600);
+
+	if (mkdir(store, 0700) || setenv("SOFTHSM2_CONF", conf, 1))
+		die("mkdir", store);
+	t->name = "softhsm";
+	t->label = "box";
+	t->module = find_module(paths);
+	t->pin = PIN;
+	t->pin_file = box_file("softhsm.pin", PIN "\n", 0600);
+	if (!box_run(argv))
+		die("softhsm2-util failed, see", box_path("log"));
+	free(store);
+	free(text);
+	free(conf);
+}
+
+static void make_nss(struct box_token *t)
+{
+	static const char *const paths[] = {
+		"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "/usr/lib/aarch64-linux-gnu/libsoftokn3.so",
+		"/usr/lib/x86_64-linux-gnu/nss/libsoftokn3.so", "/usr/lib64/libsoftokn3.so",
+		"/usr/lib/libsoftokn3.so", NULL
+	};
+	char *store = box_path("nss"), *db = print_new("sql:%s", store);
+	const char *argv[] = { "certutil", "-N", "-d", db, "-f", NULL, NULL };
+
+	if (mkdir(store, 0700))
+		die("mkdir", store);
+	t->name = "nss";
+	t->label = "NSS Certificate DB";
+	t->module = find_module(paths);
+	t->module_init = print_new("configdir='%s' certPrefix='' keyPrefix='' "
+				      "secmod='secmod.db' flags=", db);
+	t->pin = PIN;
+	t->pin_file = box_file("nss.pin", PIN "\n", 0600);
+	argv[5] = t->pin_file;
+	if (!box_run(argv))
+		die("certutil failed, see", box_path("log"));
+	free(store);
+	free(db);
+}
+
+/* A test must never touch a store that is not its own. */
+static void check_conf(void)
+{
+	const char *conf = getenv("SOFTHSM2_CONF");
+	size_t n = strlen(box_dir());
+
+	if (!conf || strncmp(conf, dir, n) != 0 || conf[n] != '/') {
+		fprintf(stderr, "box: SOFTHSM2_CONF points outside the box\n");
+		exit(99);
+	}
+}
+
+const struct box_token *box_tokens(size_t *n)
+{
+	if (!made) {
+		make_softhsm(&tokens[0]);
+		make_nss(&tokens[1]);
+		fill(&tokens[0]);
+		fill(&tokens[1]);
+		made = true;
+	}
+	check_conf();
+	if (n)
+		*n = 2;
+	return tokens;
+}
+
+const struct box_token *box_token(const char *name)
+{
+	const struct box_token *t = box_tokens(NULL);
+
+	if (strcmp(t[0].name, name) == 0)
+		return &t[0];
+	if (strcmp(t[1].name, name) == 0)
+		return &t[1];
+	fprintf(stderr, "box: no token named %s\n", name);
+	exit(99);
+}

@@ -1,0 +1,40 @@
+/*
+ * A box: fresh tokens for one test program, under a directory of its own that
+ * is removed when the program ends.  A token that cannot be made is a failure
+ * of the test (message on stderr, exit 99), never a skip.
+ */
+#ifndef GSSP11_TESTS_BOX_H
+#define GSSP11_TESTS_BOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct box_token {
+	const char *name;         /* "softhsm" or "nss" */
+	const char *label;        /* the token's label */
+	const char *uri;          /* pkcs11:token=...?module-path=...&pin-source=file:... */
+	const char *bare;         /* pkcs11:token=... alone */
+	const char *module;       /* the module's path */
+	const char *module_init;  /* C_Initialize's string, or NULL */
+	const char *pin, *pin_file;
+};
+
+/* The tokens, made at the first call: SoftHSM2 and NSS softoken. Owned by the box. */
+const struct box_token *box_tokens(size_t *n);
+
+/* The token with this name; exits when there is none. */
+const struct box_token *box_token(const char *name);
+
+/* The box's directory (made at first use; inside GSSP11_BOX when that is set). */
+const char *box_dir(void);
+
+/* A malloc'ed "box_dir()/name". */
+char *box_path(const char *name);
+
+/* Writes text to box_path(name) with this mode and gives the path (malloc'ed). */
+char *box_file(const char *name, const char *text, unsigned mode);
+
+/* Runs a program to its end (output goes to box_dir()/log); true when it exits with 0. */
+bool box_run(const char *const argv[]);
+
+#endif

@@ -1,0 +1,572 @@
+/*
+ * Tokens that misbehave: each failure is injected by the module p11shim.so
+ * before a real token, in a child process of its own.
+ */
+#include <dlfcn.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <CUnit/Basic.h>
+
+#include "pkcs11/token.h"
+#include "tests/lib/box.h"
+
+/* In a child: prints and gives up. */
+#define NEED(cond) do { if (!(cond)) return failed(#cond, __LINE__); } while (0)
+
+static const struct box_token *box;     /* the real token of this run */
+static char *control;
+static unsigned long (*calls)(const char *name);
+static struct tok *tok;
+static struct tok_key *token, *session;
+static const uint8_t value[32] = { 1, 2 };
+
+static bool failed(const char *what, int line)
+{
+	fprintf(stderr, "%s: line %d: %s\n", box->name, line, what);
+	return false;
+}
+
+/* The rules from now on; renamed into place, so never read half-written. */
+static void rules(const char *text)
+{
+	char *path = box_file("shim.new", text, 0600);
+
+	if (rename(path, control) != 0)
+		exit(99);
+	free(path);
+}
+
+static char *shim_path(void)
+{
+	const char *given = getenv("GSSP11_SHIM");
+	char self[4096], *path = NULL;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (given)
+		return strdup(given);
+	self[n < 0 ? 0 : n] = '\0';
+	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
+		exit(99);
+	if (access(path, R_OK) != 0) {
+		free(path);
+		if (asprintf(&path, "%s/.libs/p11shim.so", self) < 0)
+			exit(99);
+	}
+	return path;
+}
+
+static err_t open_again(const char *source)
+{
+	struct tok_config cfg = { .module_init = box->module_init };
+	char *path = shim_path(), *uri = NULL;
+	err_t err;
+
+	if (asprintf(&uri, "%s?module-path=%s%s%s", box->bare, path,
+		     source ? "&pin-source=" : "", source ? source : "") < 0)
+		exit(99);
+	err = tok_open(uri, &cfg, &tok);
+	free(uri);
+	free(path);
+	return err;
+}
+
+static void load_calls(void)
+{
+	char *path = shim_path();
+	void *lib, *symbol;
+
+	lib = dlopen(path, RTLD_NOW);
+	symbol = lib ? dlsym(lib, "p11shim_calls") : NULL;
+	if (!symbol) {
+		fprintf(stderr, "%s\n", dlerror());
+		exit(99);
+	}
+	memcpy(&calls, &symbol, sizeof(calls));
+	free(path);
+}
+
+/* The token opened, with a session key and a token key. */
+static bool set_up(void)
+{
+	struct tok_key_spec spec = { .type = TOK_GENERIC, .use = TOK_SIGN };
+
+	NEED(open_again(box->pin_file) == 0);
+	load_calls();
+	NEED(tok_key_import(tok, &spec, value, 32, 32, &session) == 0);
+	spec.on_token = true;
+	spec.label = "shim";
+	spec.id = "1";
+	spec.id_len = 1;
+	if (tok_key_find(tok, "shim", "1", 1, &token) == 0)
+		return true;
+	NEED(tok_key_import(tok, &spec, value, 32, 32, NULL) == 0);
+	NEED(tok_key_find(tok, "shim", "1", 1, &token) == 0);
+	return true;
+}
+
+static err_t sign(struct tok_key *k)
+{
+	uint8_t mac[TOK_MAC_MAX];
+
+	return tok_hmac(k, TOK_SHA256, value, 5, mac);
+}
+
+static err_t import(void)
+{
+	struct tok_key_spec spec = { .type = TOK_GENERIC, .use = TOK_SIGN };
+	struct tok_key *k;
+	err_t err = tok_key_import(tok, &spec, value, 32, 32, &k);
+
+	tok_key_unref(&k);
+	return err;
+}
+
+/* ---- cases ---------------------------------------------------------------------- */
+
+/* An operation is two calls, whatever went before. */
+static bool two_calls(void)
+{
+	unsigned long before[6];
+	static const char *const names[] = { "C_SignInit", "C_Sign", "C_OpenSession",
+					     "C_GetSessionInfo", "C_FindObjectsInit",
+					     "C_CloseSession" };
+	int i;
+
+	NEED(set_up() && sign(session) == 0 && sign(token) == 0);
+	for (i = 0; i < 6; i++)
+		before[i] = calls(names[i]);
+	for (i = 0; i < 50; i++)
+		NEED(sign(session) == 0 && sign(token) == 0);
+	for (i = 0; i < 6; i++)
+		NEED(calls(names[i]) - before[i] == (i < 2 ? 100 : 0));
+	return true;
+}
+
+/* Only the worker's session is bad: nothing is lost. */
+static bool worker_lost(void)
+{
+	static const char *const codes[] = { "b3", "b0", "30", "32", "e0", "101", "190" };
+	char text[128];
+	unsigned i;
+
+	NEED(set_up());
+	for (i = 0; i < 7; i++) {
+		snprintf(text, sizeof(text), "fail C_SignInit 0 1 %s\n", codes[i]);
+		rules(text);
+		NEED(sign(session) == 0);
+		snprintf(text, sizeof(text), "fail C_Sign 0 1 %s\n", codes[i]);
+		rules(text);
+		NEED(sign(session) == 0);
+	}
+	NEED(tok_generation(tok) == 1 && !tok_key_lost(session));
+	return true;
+}
+
+/* The holder is gone too. */
+static bool holder_lost(void)
+{
+	NEED(set_up());
+	rules("fail C_SignInit 0 1 b3\nfail C_GetSessionInfo 0 1 b3\n");
+	NEED(sign(session) == ERR_KEY_LOST && tok_key_lost(session));
+	NEED(tok_generation(tok) == 2);
+	NEED(sign(token) == 0 && import() == 0);
+	rules("fail C_SignInit 0 1 30\nfail C_GetSessionInfo 0 1 30\n");
+	NEED(sign(token) == 0 && tok_generation(tok) == 3);
+	NEED(sign(session) == ERR_KEY_LOST);
+	return true;
+}
+
+static bool try_everything(void)
+{
+	struct tok_object *objs;
+	struct tok_key *k;
+	uint8_t bytes[8];
+	size_t n;
+
+	NEED(sign(token) == 0 && import() == 0);
+	NEED(tok_objects_list(tok, NULL, &objs, &n) == 0 && n == 1);
+	tok_objects_free(&objs, n);
+	NEED(tok_key_find(tok, "shim", "1", 1, &k) == 0);
+	tok_key_unref(&k);
+	NEED(tok_mark_create(tok, "m", "2", 1) == 0);
+	NEED(tok_object_destroy(tok, "m", NULL, 0) == 0);
+	NEED(tok_random(tok, bytes, sizeof(bytes)) == 0);
+	return true;
+}
+
+/* Every call fails once with every code that a recovery may cure. */
+static bool once_everywhere(void)
+{
+	static const char *const names[] = { "C_OpenSession", "C_SignInit", "C_Sign",
+		"C_CreateObject", "C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal",
+		"C_CopyObject", "C_GetAttributeValue", "C_DestroyObject", "C_GenerateRandom" };
+	static const char *const codes[] = { "30", "32", "b0", "b3", "e0", "101", "190" };
+	char text[128];
+	unsigned i, c;
+
+	NEED(set_up());
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		for (c = 0; c < sizeof(codes) / sizeof(codes[0]); c++) {
+			snprintf(text, sizeof(text), "fail %s 0 1 %s\n", names[i], codes[c]);
+			rules(text);
+			if (!try_everything()) {
+				fprintf(stderr, "... with %s", text);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* A failure that stays: named in full, after a bounded number of calls. */
+static bool stays(void)
+{
+	unsigned long before;
+	const char *text;
+
+	NEED(set_up());
+	rules("fail C_Sign 0 -1 30\n");
+	before = calls("C_Sign");
+	NEED(sign(token) == ERR_TOKEN_FAILED);
+	NEED(calls("C_Sign") - before == 2);
+	text = err_text(ERR_TOKEN_FAILED);
+	NEED(strstr(text, "C_Sign failed with CKR_DEVICE_ERROR"));
+	NEED(strstr(text, tok_info(tok)->label) && strstr(text, "slot"));
+	rules("fail C_SignInit 0 -1 6\n");
+	NEED(sign(token) == ERR_TOKEN_FAILED && sign(session) == ERR_TOKEN_FAILED);
+	rules("");
+	NEED(sign(token) == 0 && sign(session) == 0 && tok_generation(tok) == 1);
+	return true;
+}
+
+static bool removed(void)
+{
+	struct tok *mine;
+	int i;
+
+	NEED(set_up());
+	mine = tok;
+	rules("removed\n");
+	NEED(sign(session) == ERR_KEY_LOST);
+	for (i = 0; i < 3; i++) {
+		NEED(sign(token) == ERR_TOKEN_ABSENT);
+		NEED(strstr(err_text(ERR_TOKEN_ABSENT), "insert"));
+		NEED(import() == ERR_TOKEN_ABSENT);
+		NEED(open_again(box->pin_file) == ERR_TOKEN_ABSENT && !tok);
+		tok = mine;
+	}
+	rules("");
+	NEED(open_again(box->pin_file) == 0);
+	NEED(sign(token) == 0 && import() == 0 && sign(session) == ERR_KEY_LOST);
+	return true;
+}
+
+/* The session key's handle alone is bad. */
+static bool handle_lost(void)
+{
+	NEED(set_up());
+	rules("fail C_SignInit 0 1 60\n");
+	NEED(sign(token) == 0 && !tok_key_lost(token));
+	rules("fail C_SignInit 0 1 82\n");
+	NEED(sign(session) == ERR_KEY_LOST && tok_key_lost(session));
+	NEED(tok_generation(tok) == 1);
+	return true;
+}
+
+static bool pin_flags(void)
+{
+	rules("flags 20000\n");
+	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
+	NEED(strstr(err_text(ERR_PIN_LOCKED), "one try left"));
+	rules("flags 40000\n");
+	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
+	NEED(strstr(err_text(ERR_PIN_LOCKED), "security officer"));
+	load_calls();
+	NEED(calls("C_Login") == 0);
+	rules("flags 10000\n");         /* count low: go on */
+	NEED(open_again(box->pin_file) == 0 && calls("C_Login") == 1);
+	return true;
+}
+
+static bool pin_codes(void)
+{
+	rules("fail C_Login 0 1 a3\n");
+	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
+	NEED(strstr(err_text(ERR_PIN_LOCKED), "expired"));
+	rules("fail C_Login 0 1 a4\n");
+	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
+	NEED(strstr(err_text(ERR_PIN_LOCKED), "CKR_PIN_LOCKED"));
+	rules("fail C_Login 0 1 104\n");
+	NEED(open_again(box->pin_file) == ERR_TOKEN_FAILED);
+	NEED(strstr(err_text(ERR_TOKEN_FAILED), "security officer"));
+	rules("fail C_Login 0 1 a2\n");
+	NEED(open_again(box->pin_file) == ERR_PIN_WRONG);
+	rules("");
+	NEED(open_again(box->pin_file) == ERR_PIN_WRONG);       /* remembered */
+	load_calls();
+	NEED(calls("C_Login") == 4);
+	return true;
+}
+
+/* Another process rewrites the token's files just now: never a refused PIN. */
+static bool passing_trouble(void)
+{
+	rules("fail C_Login 0 1 102\nfail C_Login 0 1 e1\nfail C_Login 0 1 5\n"
+	      "fail C_GetTokenInfo 0 1 e1\n");
+	NEED(open_again(box->pin_file) == 0);
+	load_calls();
+	NEED(calls("C_Login") == 4);
+	return true;
+}
+
+static bool lasting_trouble(void)
+{
+	rules("fail C_Login 0 -1 102\n");
+	NEED(open_again(box->pin_file) == ERR_TOKEN_FAILED);
+	NEED(strstr(err_text(ERR_TOKEN_FAILED), "CKR_USER_PIN_NOT_INITIALIZED"));
+	load_calls();
+	NEED(calls("C_Login") == 7);
+	rules("");
+	NEED(open_again(box->pin_file) == 0);
+	return true;
+}
+
+/* Protected path: no PIN is asked for; the pad's answer decides. */
+static bool key_pad(void)
+{
+	rules("flags 100\nfail C_Login 0 1 50\n");
+	NEED(open_again(NULL) == ERR_PIN_MISSING);
+	NEED(strstr(err_text(ERR_PIN_MISSING), "cancelled"));
+	rules("flags 100\nfail C_Login 0 1 100\n");
+	NEED(open_again(NULL) == 0);
+	return true;
+}
+
+static bool no_login_required(void)
+{
+	rules("clear 4\n");
+	NEED(open_again(NULL) == 0 && import() == 0);
+	load_calls();
+	NEED(calls("C_Login") == 0);
+	return true;
+}
+
+/* Session objects must be private here: found out once. */
+static bool private_only(void)
+{
+	unsigned long before;
+
+	rules("private\n");
+	NEED(set_up() && sign(session) == 0);
+	before = calls("C_CreateObject");
+	NEED(import() == 0 && import() == 0);
+	NEED(calls("C_CreateObject") - before == 2);
+	rules("private\nfail C_SignInit 0 1 101\n");
+	NEED(sign(session) == 0);
+	return true;
+}
+
+static bool read_write_only(void)
+{
+	rules("readonly\n");
+	NEED(set_up() && sign(session) == 0 && sign(token) == 0);
+	return true;
+}
+
+static bool no_copy(void)
+{
+	rules("fail C_CopyObject 0 -1 54\n");
+	NEED(set_up() && sign(token) == 0);
+	tok_key_unref(&token);
+	NEED(tok_key_find(tok, "shim", "1", 1, &token) == 0 && sign(token) == 0);
+	return true;
+}
+
+static bool no_mechanism(void)
+{
+	struct tok_key_spec spec = { .type = TOK_AES, .use = TOK_DERIVE };
+	struct tok_key *k, *derived;
+
+	rules("mech 1104\nmech 1105\nmech 251\nmech 1080\n");
+	NEED(set_up());
+	NEED(tok_key_import(tok, &spec, value, 32, 0, &k) == 0);
+	NEED(tok_derive_ecb(k, &spec, value, 32, 16, &derived) == ERR_UNSUPPORTED && !derived);
+	NEED(tok_derive_cbc(k, &spec, value, 32, 16, &derived) == ERR_UNSUPPORTED);
+	NEED(tok_key_generate(tok, &spec, 16, &derived) == ERR_UNSUPPORTED);
+	NEED(sign(session) == ERR_UNSUPPORTED);
+	NEED(strstr(err_text(ERR_UNSUPPORTED), "C_SignInit"));
+	return true;
+}
+
+static bool no_random(void)
+{
+	uint8_t bytes[16] = { 0 }, zero[16] = { 0 };
+
+	rules("fail C_GenerateRandom 0 -1 121\n");
+	NEED(set_up() && tok_random(tok, bytes, sizeof(bytes)) == 0);
+	NEED(memcmp(bytes, zero, sizeof(bytes)) != 0);
+	return true;
+}
+
+static void *sign_many(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 300; i++) {
+		if (sign(token))
+			return NULL;
+	}
+	return arg;
+}
+
+static bool sign_in_threads(int n)
+{
+	pthread_t t[8];
+	bool ok = true;
+	void *ret;
+	int i;
+
+	for (i = 0; i < n; i++)
+		NEED(pthread_create(&t[i], NULL, sign_many, &t) == 0);
+	for (i = 0; i < n; i++) {
+		pthread_join(t[i], &ret);
+		ok = ok && ret == &t;
+	}
+	return ok;
+}
+
+/* Holder and two workers are all there is; threads share. */
+static bool few_sessions(void)
+{
+	rules("sessions 3\n");
+	NEED(set_up());
+	NEED(sign_in_threads(8));
+	return true;
+}
+
+/* Sessions and holder are lost again and again while threads work. */
+static bool loss_under_load(void)
+{
+	char text[1200] = "";
+	size_t n = 0;
+	int i;
+
+	NEED(set_up());
+	for (i = 1; i <= 10; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "fail C_SignInit %d 1 b3\nfail C_GetSessionInfo %d 1 b3\n",
+				      i * 150, i * 2);
+	rules(text);
+	NEED(sign_in_threads(8));
+	NEED(sign(token) == 0);
+	return true;
+}
+
+static long ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A token that takes long to say no is not asked by every caller anew. */
+static bool slow_absence(void)
+{
+	long start;
+
+	NEED(set_up());
+	rules("removed\ndelay C_GetSlotList 400\n");
+	NEED(sign(token) == ERR_TOKEN_ABSENT);
+	start = ms();
+	NEED(sign(token) == ERR_TOKEN_ABSENT);
+	NEED(strstr(err_text(ERR_TOKEN_ABSENT), "insert"));
+	NEED(ms() - start < 300);
+	rules("");
+	usleep(1500000);
+	NEED(sign(token) == 0);
+	return true;
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	bool (*run)(void);
+} cases[] = {
+	{ "two_calls", two_calls }, { "worker_lost", worker_lost },
+	{ "holder_lost", holder_lost }, { "once_everywhere", once_everywhere },
+	{ "stays", stays }, { "removed", removed }, { "handle_lost", handle_lost },
+	{ "pin_flags", pin_flags }, { "pin_codes", pin_codes },
+	{ "passing_trouble", passing_trouble }, { "lasting_trouble", lasting_trouble },
+	{ "key_pad", key_pad }, { "no_login_required", no_login_required },
+	{ "private_only", private_only }, { "read_write_only", read_write_only },
+	{ "no_copy", no_copy }, { "no_mechanism", no_mechanism }, { "no_random", no_random },
+	{ "few_sessions", few_sessions }, { "loss_under_load", loss_under_load },
+	{ "slow_absence", slow_absence },
+};
+
+static bool in_child(bool (*run)(void))
+{
+	int status = -1;
+	pid_t pid;
+
+	rules("");
+	pid = fork();
+	if (pid == 0)
+		_exit(run() ? 0 : 1);
+	waitpid(pid, &status, 0);
+	return status == 0;
+}
+
+static void run_cases(const char *name)
+{
+	size_t i;
+
+	box = box_token(name);
+	setenv("P11SHIM_MODULE", box->module, 1);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool ok = in_child(cases[i].run);
+
+		if (!ok)
+			fprintf(stderr, "%s: %s failed\n", name, cases[i].name);
+		CU_ASSERT(ok);
+	}
+}
+
+static void test_softhsm(void)
+{
+	run_cases("softhsm");
+}
+
+static void test_nss(void)
+{
+	run_cases("nss");
+}
+
+int main(void)
+{
+	CU_pSuite s;
+	unsigned bad;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 99;
+	box_tokens(NULL);
+	control = box_path("shim.ctl");
+	setenv("P11SHIM_CTL", control, 1);
+	s = CU_add_suite("shim", NULL, NULL);
+	CU_ADD_TEST(s, test_softhsm);
+	CU_ADD_TEST(s, test_nss);
+	CU_basic_set_mode(CU_BRM_NORMAL);
+	CU_basic_run_tests();
+	bad = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
+	CU_cleanup_registry();
+	return bad ? 1 : 0;
+}
