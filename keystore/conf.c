@@ -3,10 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <profile.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "pkcs11/ask.h"
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
 
@@ -91,12 +93,64 @@ static err_t check_paths(const struct ks_conf *c)
 	return 0;
 }
 
+static const char *const settings[] = {
+	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", NULL
+};
+
+static err_t check_name(const char *name)
+{
+	size_t i;
+
+	for (i = 0; settings[i]; i++) {
+		if (strcmp(name, settings[i]) == 0)
+			return 0;
+	}
+	return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of krb5.conf section [appdefaults] "
+		       SECTION ": there are module, module-init, session_token, state_dir, exposure "
+		       "and delegation", name);
+}
+
+/* The names in one group of settings; one that is not there has none. */
+static err_t check_group(profile_t profile, const char *realm)
+{
+	const char *path[] = { "appdefaults", SECTION, realm, NULL };
+	char **names = NULL;
+	err_t err = 0;
+	size_t i;
+
+	if (profile_get_relation_names(profile, path, &names))
+		return 0;
+	for (i = 0; !err && names && names[i]; i++)
+		err = check_name(names[i]);
+	profile_free_list(names);
+	return err;
+}
+
+/* A misspelt setting must not quietly leave the default in force. */
+static err_t check_names(krb5_context ctx, const krb5_data *realm)
+{
+	profile_t profile;
+	krb5_error_code code;
+	err_t err;
+
+	code = krb5_get_profile(ctx, &profile);
+	if (code)
+		return err_set(code, "krb5.conf cannot be read");
+	err = check_group(profile, NULL);
+	if (!err && realm)
+		err = check_group(profile, realm->data);
+	profile_release(profile);
+	return err;
+}
+
 static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *c)
 {
 	unsigned exposure = 0, delegation = 0;
 	err_t err;
 
-	err = read_string(ctx, realm, "module", &c->module);
+	err = check_names(ctx, realm);
+	if (!err)
+		err = read_string(ctx, realm, "module", &c->module);
 	if (!err)
 		err = read_string(ctx, realm, "module-init", &c->module_init);
 	if (!err)
@@ -168,7 +222,10 @@ static int hex_digit(char c)
 	return p ? (int)(p - digits) : -1;
 }
 
-/* A percent-decoded copy (RFC 3986 2.1); what is no escape stays as it is: the token layer checks syntax. */
+/*
+ * A percent-decoded copy (RFC 3986 2.1).  What is no escape stays as it is:
+ * the token layer checks the syntax.
+ */
 static char *decode(const char *s, size_t len)
 {
 	char *out = malloc(len + 1), *p = out;
@@ -218,7 +275,7 @@ static err_t module_path(const struct ks_conf *c, const char *uri, char **out)
 		*out = strdup(c->module);
 	else
 		return 0;
-	return *out ? 0 : err_set(ENOMEM, "out of memory opening %.200s", uri);
+	return *out ? 0 : err_set(ENOMEM, "out of memory reading a token's URI");
 }
 
 /* Octets of the file name in "FILE.so: STRING"; 0 where the string is for every module. */
@@ -260,8 +317,8 @@ err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, s
 	if (err)
 		return err;
 	cfg.module_init = init_for(c->module_init, path);
-	trace("settings: token %s, module %s%s", ks_conf_is_uri(uri) ? "by URI" : "by name",
-	      path ? path : "from p11-kit", cfg.module_init ? ", with module-init" : "");
+	trace("settings: module %s%s", path ? path : "from p11-kit",
+	      cfg.module_init ? " with its module-init" : "");
 	err = tok_open(uri, &cfg, out);
 	free(path);
 	return err;
@@ -273,6 +330,11 @@ err_t ks_conf_session_token(const struct ks_conf *c, struct tok **out)
 	if (!c->session_token)
 		return 0;
 	return ks_conf_open_token(c, c->session_token, false, out);
+}
+
+void ks_conf_ask_pin(struct secret *(*ask)(const char *label))
+{
+	tok_ask_pin(ask);
 }
 
 void ks_token_unref(struct tok **t)

@@ -1,7 +1,7 @@
 /*
  * Settings: krb5.conf [appdefaults] gssp11 = { ... }, per realm as usual
- * (krb5_appdefault_string).  Unknown words are refused (ERR_CONFIG), not
- * guessed.
+ * (krb5_appdefault_string).  Unknown settings and unknown words are refused
+ * (ERR_CONFIG), not guessed.
  */
 #ifndef GSSP11_CONF_H
 #define GSSP11_CONF_H
@@ -12,6 +12,7 @@
 #include "pkcs11/err.h"
 
 struct tok;
+struct secret;
 
 enum ks_conf_exposure { KS_CONF_TRANSIENT, KS_CONF_ON_TOKEN };
 enum ks_conf_delegation { KS_CONF_DELEG_PLAIN, KS_CONF_DELEG_REFUSE };
@@ -37,6 +38,12 @@ MUST err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool wri
 
 /* The session token, or NULL in *out where none is configured. */
 MUST err_t ks_conf_session_token(const struct ks_conf *c, struct tok **out);
+
+/*
+ * For programs with a terminal: ask gives the PIN of the token with this
+ * label, or NULL, where the URI has no pin-source.  Process-wide, once.
+ */
+void ks_conf_ask_pin(struct secret *(*ask)(const char *label));
 
 void ks_token_unref(struct tok **t);
 struct tok *ks_token_ref(struct tok *t);

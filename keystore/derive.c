@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <openssl/evp.h>
+
 size_t ks_kind_roles(enum ks_kind kind, enum ks_role roles[2])
 {
 	switch (kind) {
@@ -45,34 +47,46 @@ void ks_role_spec(const struct ks_etype *e, enum ks_role role, enum ks_kind kind
 			    (kind != KS_SEAL ? TOK_DECRYPT : 0);
 }
 
-err_t ks_deriver_new(const struct ks_etype *e, const uint8_t *base, struct secret **out)
+err_t ks_deriver_init(const struct ks_etype *e, const uint8_t *base, struct ks_deriver *d)
 {
-	return e->family == KS_RFC3962 ? ks_sha1_deriver_new(e, base, out)
-				       : ks_sha2_deriver_new(e, base, out);
+	*d = (struct ks_deriver){ .e = e, .base = base };
+	return e->family == KS_RFC3962 ? ks_sha1_deriver_init(d) : ks_sha2_deriver_init(d);
 }
 
-void ks_derive(const struct ks_etype *e, struct secret *deriver, uint32_t usage,
-	       enum ks_role role, uint8_t *out)
+void ks_deriver_fini(struct ks_deriver *d)
 {
-	if (e->family == KS_RFC3962)
-		ks_sha1_derive(e, deriver, usage, role, out);
-	else
-		ks_sha2_derive(e, deriver, usage, role, out);
+	EVP_CIPHER_CTX_free(d->cipher);
+	EVP_MAC_CTX_free(d->mac);
+	secret_free(&d->whole);
+	memset(d, 0, sizeof(*d));
+}
+
+err_t ks_derive(const struct ks_deriver *d, uint32_t usage, enum ks_role role, uint8_t *out)
+{
+	err_t err;
+
+	err = d->e->family == KS_RFC3962 ? ks_sha1_derive(d, usage, role, out)
+					 : ks_sha2_derive(d, usage, role, out);
+	if (err)
+		secret_wipe(out, ks_derived_len(d->e, role));
+	return err;
 }
 
 err_t ks_derive_bytes(const struct ks_etype *e, const uint8_t *base, uint32_t usage,
 		      enum ks_role role, struct secret **out)
 {
-	struct secret *deriver = NULL;
+	struct ks_deriver d = { 0 };
 	err_t err;
 
 	*out = NULL;
-	err = ks_deriver_new(e, base, &deriver);
+	err = ks_deriver_init(e, base, &d);
 	if (!err)
 		err = secret_new(ks_derived_len(e, role), out);
 	if (!err)
-		ks_derive(e, deriver, usage, role, (*out)->data);
-	secret_free(&deriver);
+		err = ks_derive(&d, usage, role, (*out)->data);
+	if (err)
+		secret_free(out);
+	ks_deriver_fini(&d);
 	return err;
 }
 

@@ -1,32 +1,44 @@
 /* Derivation for aes*-cts-hmac-sha1-96: DK of RFC 3961 5.1 with AES. */
 #include "keystore/derive.h"
 
-#include <string.h>
+#include <stdatomic.h>
 
-#include <openssl/aes.h>
+#include <krb5.h>
+#include <openssl/evp.h>
 
 enum { BLOCK = 16 };
 
-/*
- * The block cipher's plain functions, not EVP: their key schedule lies where
- * we put it, in locked memory, where EVP would allocate it on the heap.
- */
-struct state {
-	AES_KEY schedule;
-};
+/* Fetched once for the process: a fetch costs as much as several derivations. */
+static _Atomic(EVP_CIPHER *) aes128, aes256;
 
-err_t ks_sha1_deriver_new(const struct ks_etype *e, const uint8_t *base, struct secret **out)
+static EVP_CIPHER *block_cipher(const struct ks_etype *e)
 {
-	struct state *s;
-	err_t err = secret_new(sizeof(struct state), out);
+	_Atomic(EVP_CIPHER *) *place = e->key_len == 2 * BLOCK ? &aes256 : &aes128;
+	EVP_CIPHER *c = atomic_load(place), *seen = NULL;
 
-	if (err)
-		return err;
-	s = (struct state *)(void *)(*out)->data;
-	if (AES_set_encrypt_key(base, (int)e->key_len * 8, &s->schedule) == 0)
-		return 0;
-	secret_free(out);
-	return err_set(ERR_INTERNAL, "AES does not take a key of %zu octets", e->key_len);
+	if (c)
+		return c;
+	c = EVP_CIPHER_fetch(NULL, e->key_len == 2 * BLOCK ? "AES-256-ECB" : "AES-128-ECB", NULL);
+	if (!c || atomic_compare_exchange_strong(place, &seen, c))
+		return c;
+	EVP_CIPHER_free(c);     /* another thread was first */
+	return seen;
+}
+
+static err_t failed(const struct ks_etype *e)
+{
+	return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto does not do AES for %s", e->name);
+}
+
+err_t ks_sha1_deriver_init(struct ks_deriver *d)
+{
+	EVP_CIPHER *c = block_cipher(d->e);
+
+	d->cipher = c ? EVP_CIPHER_CTX_new() : NULL;
+	if (!d->cipher || EVP_EncryptInit_ex2(d->cipher, c, d->base, NULL, NULL) != 1 ||
+	    EVP_CIPHER_CTX_set_padding(d->cipher, 0) != 1)
+		return failed(d->e);
+	return 0;
 }
 
 /* The constant, folded to a block. */
@@ -45,19 +57,20 @@ static void constant(uint32_t usage, enum ks_role role, uint8_t block[BLOCK])
 }
 
 /* DR: each block of output is the encryption of the one before; random-to-key is the identity. */
-void ks_sha1_derive(const struct ks_etype *e, struct secret *deriver, uint32_t usage,
-		    enum ks_role role, uint8_t *out)
+err_t ks_sha1_derive(const struct ks_deriver *d, uint32_t usage, enum ks_role role, uint8_t *out)
 {
-	const struct state *s = (const struct state *)(void *)deriver->data;
 	uint8_t first[BLOCK];
 	const uint8_t *from = first;
 	size_t at;
+	int n = 0;
 
 	constant(usage, role, first);
-	for (at = 0; at < e->key_len; at += BLOCK) {
-		AES_encrypt(from, out + at, &s->schedule);
+	for (at = 0; at < d->e->key_len; at += BLOCK) {
+		if (EVP_EncryptUpdate(d->cipher, out + at, &n, from, BLOCK) != 1 || n != BLOCK)
+			return failed(d->e);
 		from = out + at;
 	}
+	return 0;
 }
 
 /*

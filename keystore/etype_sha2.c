@@ -1,67 +1,60 @@
 /* Derivation for aes*-cts-hmac-sha2: KDF-HMAC-SHA2 of RFC 8009 3. */
 #include "keystore/derive.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-#include <openssl/sha.h>
+#include <krb5.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
 
-/* As in etype_sha1.c: the hash's plain functions keep their state where we put it. */
-union hash {
-	SHA256_CTX sha256;
-	SHA512_CTX sha384;
-};
+/* HMAC without a key, made once for the process: copies of it take one. */
+static _Atomic(EVP_MAC_CTX *) hmac_sha256, hmac_sha384;
 
-struct state {
-	union hash inner, outer;        /* after the padded key (RFC 2104 4) */
-	union hash work;
-	uint8_t base[KS_KEY_MAX];
-	uint8_t pad[SHA512_CBLOCK];
-	uint8_t digest[SHA512_DIGEST_LENGTH];
-};
-
-static void hash_start(const struct ks_etype *e, union hash *h, const uint8_t *block)
+static EVP_MAC_CTX *hmac_make(bool sha384)
 {
-	if (e->hash == TOK_SHA256) {
-		SHA256_Init(&h->sha256);
-		SHA256_Update(&h->sha256, block, SHA256_CBLOCK);
-	} else {
-		SHA384_Init(&h->sha384);
-		SHA384_Update(&h->sha384, block, SHA512_CBLOCK);
-	}
+	char sha256_name[] = "SHA256", sha384_name[] = "SHA384";        /* parameters are not const */
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+						 sha384 ? sha384_name : sha256_name, 0),
+		OSSL_PARAM_construct_end()
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *c = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+	EVP_MAC_free(mac);      /* c has a reference of its own */
+	if (c && EVP_MAC_CTX_set_params(c, params) == 1)
+		return c;
+	EVP_MAC_CTX_free(c);
+	return NULL;
 }
 
-/* Goes on from a state with n octets and ends. */
-static void hash_end(const struct ks_etype *e, struct state *s, const union hash *from,
-		     const uint8_t *in, size_t n)
+static EVP_MAC_CTX *hmac(const struct ks_etype *e)
 {
-	s->work = *from;
-	if (e->hash == TOK_SHA256) {
-		SHA256_Update(&s->work.sha256, in, n);
-		SHA256_Final(s->digest, &s->work.sha256);
-	} else {
-		SHA384_Update(&s->work.sha384, in, n);
-		SHA384_Final(s->digest, &s->work.sha384);
-	}
+	const bool sha384 = e->hash == TOK_SHA384;
+	_Atomic(EVP_MAC_CTX *) *place = sha384 ? &hmac_sha384 : &hmac_sha256;
+	EVP_MAC_CTX *c = atomic_load(place), *seen = NULL;
+
+	if (c)
+		return c;
+	c = hmac_make(sha384);
+	if (!c || atomic_compare_exchange_strong(place, &seen, c))
+		return c;
+	EVP_MAC_CTX_free(c);    /* another thread was first */
+	return seen;
 }
 
-err_t ks_sha2_deriver_new(const struct ks_etype *e, const uint8_t *base, struct secret **out)
+static err_t failed(const struct ks_etype *e)
 {
-	struct state *s;
-	size_t i;
-	err_t err = secret_new(sizeof(struct state), out);
+	return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto does not do HMAC for %s", e->name);
+}
 
-	if (err)
-		return err;
-	s = (struct state *)(void *)(*out)->data;
-	memcpy(s->base, base, e->key_len);
-	memcpy(s->pad, base, e->key_len);
-	for (i = 0; i < sizeof(s->pad); i++)
-		s->pad[i] ^= 0x36;
-	hash_start(e, &s->inner, s->pad);
-	for (i = 0; i < sizeof(s->pad); i++)
-		s->pad[i] ^= 0x36 ^ 0x5c;
-	hash_start(e, &s->outer, s->pad);
-	return 0;
+err_t ks_sha2_deriver_init(struct ks_deriver *d)
+{
+	const EVP_MAC_CTX *keyless = hmac(d->e);
+
+	d->mac = keyless ? EVP_MAC_CTX_dup(keyless) : NULL;
+	return d->mac ? secret_new(d->e->hash_len, &d->whole) : failed(d->e);
 }
 
 /* usage, tag, 0x00, length in bits: what follows the counter in SP 800-108's PRF input. */
@@ -78,20 +71,23 @@ static void label(const struct ks_etype *e, uint32_t usage, enum ks_role role, u
 }
 
 /* One round of the KDF is enough: no derived key is longer than the hash. */
-void ks_sha2_derive(const struct ks_etype *e, struct secret *deriver, uint32_t usage,
-		    enum ks_role role, uint8_t *out)
+err_t ks_sha2_derive(const struct ks_deriver *d, uint32_t usage, enum ks_role role, uint8_t *out)
 {
-	struct state *s = (struct state *)(void *)deriver->data;
 	uint8_t in[14] = { 0, 0, 0, 1 };
+	size_t n = 0;
 
 	if (role == KS_KP) {
-		memcpy(out, s->base, e->key_len);
-		return;
+		memcpy(out, d->base, d->e->key_len);
+		return 0;
 	}
-	label(e, usage, role, in + 4);
-	hash_end(e, s, &s->inner, in, sizeof(in));
-	hash_end(e, s, &s->outer, s->digest, e->hash_len);
-	memcpy(out, s->digest, ks_derived_len(e, role));
+	label(d->e, usage, role, in + 4);
+	/* The key is set each time: early 3.0 releases do not start again without one. */
+	if (EVP_MAC_init(d->mac, d->base, d->e->key_len, NULL) != 1 ||
+	    EVP_MAC_update(d->mac, in, sizeof(in)) != 1 ||
+	    EVP_MAC_final(d->mac, d->whole->data, &n, d->whole->len) != 1 || n != d->whole->len)
+		return failed(d->e);
+	memcpy(out, d->whole->data, ks_derived_len(d->e, role));
+	return 0;
 }
 
 err_t ks_sha2_derive_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
@@ -99,12 +95,12 @@ err_t ks_sha2_derive_on_token(const struct ks_etype *e, struct tok_key *base, ui
 			      struct tok_key **out)
 {
 	uint8_t l[10];
+	struct tok_kdf108 kdf = { (enum tok_hash)e->hash, l, sizeof(l) };
 
 	if (role == KS_KP) {
 		*out = tok_key_ref(base);
 		return 0;
 	}
 	label(e, usage, role, l);
-	return tok_derive_kdf108(base, (enum tok_hash)e->hash, spec, l, sizeof(l),
-				 ks_derived_len(e, role), out);
+	return tok_derive_kdf108(base, &kdf, spec, ks_derived_len(e, role), out);
 }

@@ -123,14 +123,15 @@ void ks_key_set_loader(struct ks_key *k, const struct ks_loader *loader)
 struct work {
 	struct ks_key *k;
 	struct shelf *shelf;
-	struct secret *deriver, *values;        /* values: PARKED octets a slot of shelf */
+	struct ks_deriver deriver;              /* of the base's octets, if it has them */
+	struct secret *values;                  /* PARKED octets a slot of shelf */
 	bool park;
 };
 
 static void work_fini(struct work *w)
 {
 	ks_shelf_free(&w->shelf);
-	secret_free(&w->deriver);
+	ks_deriver_fini(&w->deriver);
 	secret_free(&w->values);
 }
 
@@ -146,7 +147,7 @@ static err_t work_init(struct work *w, struct ks_key *k, size_t uses, bool park)
 	if (!err)
 		err = secret_new((w->park ? 2 * uses : 1) * PARKED, &w->values);
 	if (!err && k->base)
-		err = ks_deriver_new(k->e, k->base->data, &w->deriver);
+		err = ks_deriver_init(k->e, k->base->data, &w->deriver);
 	return err;
 }
 
@@ -159,9 +160,9 @@ static err_t derive_host(struct work *w, struct slot *slot)
 	struct tok_key *key = NULL;
 	err_t err;
 
-	ks_derive(w->k->e, w->deriver, slot->usage, slot->role, value.data);
-	if (w->park)
-		return 0;
+	err = ks_derive(&w->deriver, slot->usage, slot->role, value.data);
+	if (err || w->park)
+		return err;
 	ks_role_spec(w->k->e, slot->role, slot->kind, &spec);
 	err = ks_role_import(w->k->tok, w->k->e, &spec, &value, &key);
 	atomic_init(&slot->key, key);
@@ -187,13 +188,13 @@ static err_t add(struct work *w, uint32_t usage, enum ks_role role, enum ks_kind
 	struct slot *slot = &w->shelf->slots[w->shelf->n];
 	err_t err;
 
-	if (!w->deriver && !w->k->base_object)
+	if (!w->k->base && !w->k->base_object)
 		return err_set(ERR_INTERNAL, "key usage %u comes too late: this %s key's base "
 			       "is forgotten", usage, w->k->e->name);
 	slot->usage = usage;
 	slot->role = role;
 	slot->kind = kind;
-	err = w->deriver ? derive_host(w, slot) : derive_token(w, slot);
+	err = w->k->base ? derive_host(w, slot) : derive_token(w, slot);
 	if (!err)
 		w->shelf->n++;
 	return err;

@@ -45,14 +45,18 @@ enum ks_exposure { KS_ON_TOKEN, KS_TRANSIENT };
 /* A new random key of this enctype whose base is in locked memory (random from the token). */
 MUST err_t ks_key_generate(struct tok *t, int32_t etype, struct ks_key **out);
 
-/* A key from bytes, copied into locked memory.  KRB5_BAD_KEYSIZE, KRB5_BAD_ENCTYPE; ERR_POLICY. */
+/*
+ * A key from bytes, copied into locked memory.  KRB5_BAD_KEYSIZE,
+ * KRB5_BAD_ENCTYPE, ERR_UNSUPPORTED where the token lacks what the enctype
+ * needs.  Policy is the caller's to ask: ks_exposure_check (probe.h).
+ */
 MUST err_t ks_key_from_bytes(struct tok *t, int32_t etype, const uint8_t *bytes,
 			     size_t len, struct ks_key **out);
 
 /*
  * Puts the derived keys for these uses on the token, now.  Uses that are there
  * already are left.  ERR_INTERNAL once the base is forgotten, ERR_TOKEN_FAILED,
- * ERR_UNSUPPORTED, ERR_POLICY.
+ * ERR_UNSUPPORTED.
  */
 MUST err_t ks_key_prepare(struct ks_key *k, const struct ks_use *uses, size_t n);
 

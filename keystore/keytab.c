@@ -45,23 +45,20 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static err_t keytab_new(struct tok *t, const char *uri, size_t name_len, struct ks_keytab **out)
+static struct ks_keytab *keytab_new(struct tok *t, const char *uri, size_t name_len)
 {
 	struct ks_keytab *kt = calloc(1, sizeof(*kt));
 
-	*out = NULL;
 	if (kt)
 		kt->name = strndup(uri, name_len);
 	if (!kt || !kt->name) {
 		free(kt);
-		return err_set(ENOMEM, "out of memory opening the keytab on token \"%s\"",
-			       tok_info(t)->label);
+		return NULL;
 	}
 	pthread_mutex_init(&kt->lock, NULL);
 	atomic_init(&kt->refs, 1);
 	kt->tok = tok_ref(t);
-	*out = kt;
-	return 0;
+	return kt;
 }
 
 /* With the registry locked: the keytab of this token under this name, made if need be. */
@@ -69,7 +66,6 @@ static err_t registry_get(struct tok *t, const char *uri, struct ks_keytab **out
 {
 	size_t len = strcspn(uri, "?");
 	struct ks_keytab *kt;
-	err_t err;
 
 	for (kt = registry; kt; kt = kt->next) {
 		if (kt->tok == t && strlen(kt->name) == len && !memcmp(kt->name, uri, len)) {
@@ -77,9 +73,10 @@ static err_t registry_get(struct tok *t, const char *uri, struct ks_keytab **out
 			return 0;
 		}
 	}
-	err = keytab_new(t, uri, len, &kt);
-	if (err)
-		return err;
+	kt = keytab_new(t, uri, len);
+	if (!kt)
+		return err_set(ENOMEM, "out of memory opening the keytab on token \"%s\"",
+			       tok_info(t)->label);
 	kt->next = registry;
 	registry = kt;
 	*out = kt;
@@ -89,7 +86,7 @@ static err_t registry_get(struct tok *t, const char *uri, struct ks_keytab **out
 err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 		     struct ks_keytab **out)
 {
-	struct ks_keytab *kt;
+	struct ks_keytab *kt = NULL;
 	struct tok *t;
 	err_t err;
 

@@ -47,7 +47,7 @@ const char *ks_keytab_name(const struct ks_keytab *kt);
 MUST err_t ks_keytab_entries(struct ks_keytab *kt, struct ks_entry **out, size_t *n);
 void ks_entries_free(struct ks_entry **e, size_t n);
 
-/* Reads the index again, at most once in two seconds (a ticket asked for a key that is not there: rotation). */
+/* Reads the index again, at most once in two seconds: a ticket asks for a key that is not there. */
 MUST err_t ks_keytab_refresh(struct ks_keytab *kt);
 
 /*

@@ -5,7 +5,7 @@
 
 #include "pkcs11/bytes.h"
 
-#define VERSION 1
+#define RECORD_VERSION 1
 #define USE_ALL 3        /* KS_USE_ACCEPT | KS_USE_INITIATE */
 
 static const uint8_t magic[4] = { 'g', 'p', '1', '1' };
@@ -16,7 +16,7 @@ size_t ks_id_encode(const struct ks_id *id, uint8_t buf[KS_ID_MAX])
 
 	wr_init(&w, buf, KS_ID_MAX);
 	wr_bytes(&w, magic, sizeof(magic));
-	wr_u8(&w, VERSION);
+	wr_u8(&w, RECORD_VERSION);
 	wr_u8(&w, (uint8_t)id->record);
 	wr_be32(&w, id->kvno);
 	wr_be32(&w, (uint32_t)id->etype);
@@ -36,7 +36,7 @@ static bool head_ok(struct rd *r)
 {
 	const uint8_t *m = rd_bytes(r, sizeof(magic));
 
-	return m && memcmp(m, magic, sizeof(magic)) == 0 && rd_u8(r) == VERSION;
+	return m && memcmp(m, magic, sizeof(magic)) == 0 && rd_u8(r) == RECORD_VERSION;
 }
 
 static bool read_commit(struct rd *r, struct ks_id *id)

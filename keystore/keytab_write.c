@@ -7,6 +7,7 @@
  * its own, so what an interrupted one left behind never mixes with the next.
  */
 #include <errno.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,12 +131,12 @@ static err_t claim(struct job *j)
 
 	err = ks_snap_read(j->tok, &s);
 	if (err)
-		return err;
+		return while_doing(j, "looking for", err);
 	there = ks_snap_find(s, j->e->principal, j->e->kvno, j->e->etype);
 	if (there)
 		err = compare(j, there, &s->ids[there - s->entries]);
-	else
-		err = tok_random(j->tok, j->id.instance, KS_INSTANCE);
+	else if (RAND_bytes(j->id.instance, KS_INSTANCE) != 1)
+		err = err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 	if (!err && !j->id.ordinal)
 		j->id.ordinal = s->n ? s->entries[s->n - 1].ordinal + 1 : 1;
 	ks_snap_unref(&s);
@@ -203,7 +204,7 @@ static err_t still_whole(struct job *j)
 
 	err = tok_objects_list(j->tok, j->e->principal, &objs, &n);
 	if (err)
-		return err;
+		return while_doing(j, "checking", err);
 	for (i = 0; i < n; i++)
 		have += ks_id_decode(objs[i].id, objs[i].id_len, &id) &&
 			id.record == KS_REC_KEY && ks_id_same_instance(&id, &j->id);
@@ -227,7 +228,7 @@ static err_t settle(struct job *j)
 
 	err = tok_marks_list(j->tok, &objs, &n);
 	if (err)
-		return err;
+		return while_doing(j, "checking", err);
 	for (i = 0; !err && i < n; i++) {
 		if (is_commit_of(&objs[i], j, &id) && !ks_id_same_instance(&id, &j->id))
 			err = settle_one(j, &id);

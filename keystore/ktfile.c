@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -117,15 +118,13 @@ static err_t add_all(krb5_context ctx, struct ks_ktfile *f, krb5_keytab kt)
 
 static err_t read_file(krb5_context ctx, struct ks_ktfile *f)
 {
-	char *name = malloc(strlen(f->path) + 6);
 	krb5_keytab kt = NULL;
 	krb5_error_code code;
+	char *name;
 	err_t err;
 
-	if (!name)
+	if (asprintf(&name, "FILE:%s", f->path) < 0)
 		return err_set(ENOMEM, "out of memory reading %s", f->path);
-	strcpy(name, "FILE:");
-	strcat(name, f->path);
 	code = krb5_kt_resolve(ctx, name, &kt);
 	err = code ? krb5_failed(ctx, code, f->path) : add_all(ctx, f, kt);
 	if (kt)

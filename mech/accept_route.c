@@ -94,6 +94,8 @@ static OM_uint32 accept_own(OM_uint32 *minor, struct mech_ctx **ctx, struct mech
 
 	major = mech_accept(minor, ctx, cred, a->in, a->cb, a->src_name, a->mech_type, a->out,
 			    a->flags, a->time_rec, a->deleg ? &deleg : NULL);
+	if (*ctx && *a->mech_type)
+		(*ctx)->mech = mech_oid_real(*a->mech_type);
 	if (deleg == GSS_C_NO_CREDENTIAL)
 		return major;
 	err = mech_cred_from_stock(deleg, GSS_C_INITIATE, a->deleg);

@@ -25,6 +25,7 @@ static err_t stock_error(OM_uint32 major, OM_uint32 minor)
 	return err_set(ERR_INTERNAL, "the stock mechanism gave major status %#x", (unsigned)major);
 }
 
+/* *out is NULL exactly when it fails. */
 static err_t get_lucid(gss_ctx_id_t stock, gss_krb5_lucid_context_v1_t **out)
 {
 	gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
@@ -37,7 +38,7 @@ static err_t get_lucid(gss_ctx_id_t stock, gss_krb5_lucid_context_v1_t **out)
 		return stock_error(major, minor);
 	if (set && set->count == 1 && set->elements[0].length == sizeof(*out))
 		memcpy(out, set->elements[0].value, sizeof(*out));
-	else
+	if (!*out)
 		err = err_set(ERR_INTERNAL, "the stock mechanism's keys come in an unknown form");
 	gss_release_buffer_set(&ignored, &set);
 	return err;
@@ -77,12 +78,14 @@ static err_t take_identity(struct mech_ctx *c)
 {
 	gss_name_t here = GSS_C_NO_NAME, there = GSS_C_NO_NAME;
 	OM_uint32 major, minor, ignored;
+	gss_OID mech = GSS_C_NO_OID;
 	err_t err;
 
-	major = gss_inquire_context(&minor, c->stock, &here, &there, NULL, NULL, &c->flags, NULL,
+	major = gss_inquire_context(&minor, c->stock, &here, &there, NULL, &mech, &c->flags, NULL,
 				    NULL);
 	if (GSS_ERROR(major))
 		return stock_error(major, minor);
+	c->mech = mech_oid_real(mech);
 	err = take_principal(here, &c->here);
 	if (!err)
 		err = take_principal(there, &c->there);
@@ -165,7 +168,7 @@ err_t mech_ctx_adopt(struct mech_ctx *c)
 	err_t err;
 
 	err = get_lucid(c->stock, &l);
-	if (err)
+	if (!l)
 		goto out;
 	moves = can_move(l);
 	err = moves ? move(c, l) : stay(c);

@@ -185,28 +185,3 @@ err_t mech_ap_error_read(const void *p, size_t len, struct ap_error *out)
 	der_end(&seq);
 	return err;
 }
-
-/* KRB-CRED ::= [APPLICATION 22] SEQUENCE { pvno [0] 5, msg-type [1] 22,
- *   tickets [2] SEQUENCE OF Ticket, enc-part [3] } */
-err_t mech_ap_cred_read(const void *p, size_t len, struct ap_cred *out)
-{
-	struct der d, seq, field, list;
-	struct ap_ticket ticket;
-	err_t err;
-
-	memset(out, 0, sizeof(*out));
-	der_init(&d, p, len, &err);
-	seq = der_app_seq(&d, 22);
-	der_field_expect(&seq, 0, 5, KRB5KRB_AP_ERR_BADVERSION);
-	der_field_expect(&seq, 1, 22, KRB5KRB_AP_ERR_MSG_TYPE);
-	field = der_in(&seq, DER_CTX(2));
-	list = field;
-	out->tickets = der_element(&field, DER_SEQUENCE);
-	der_end(&field);
-	list = der_in(&list, DER_SEQUENCE);
-	while (der_more(&list))
-		mech_ap_ticket(&list, &ticket);
-	mech_ap_encrypted_field(&seq, 3, &out->enc);
-	der_end(&seq);
-	return err;
-}

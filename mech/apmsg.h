@@ -79,6 +79,7 @@ struct ap_error {
 
 struct ap_cred {
 	struct der_str tickets;  /* SEQUENCE OF Ticket, whole */
+	size_t n;
 	struct ap_encrypted enc;
 };
 
@@ -92,6 +93,11 @@ MUST err_t mech_ap_rep_read(const void *p, size_t len, struct ap_encrypted *out)
 MUST err_t mech_ap_error_read(const void *p, size_t len, struct ap_error *out);
 /* KRB-CRED (RFC 4120 5.8.1), outer part. */
 MUST err_t mech_ap_cred_read(const void *p, size_t len, struct ap_cred *out);
+/*
+ * EncKrbCredPart, to be sure of it before libkrb5 reads it: n ticket-infos,
+ * each with client and server (libkrb5 relies on them).  ASN1_ codes.
+ */
+MUST err_t mech_ap_enc_cred_check(const void *p, size_t len, size_t n);
 
 /*
  * EncAPRepPart with zeros for a subkey of key_len octets and etype (key_len 0:

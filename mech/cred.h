@@ -26,7 +26,7 @@ struct mech_cred {
 	krb5_principal princ;        /* exact principal wanted (non-host-based name); NULL otherwise */
 	krb5_principal pattern;      /* for krb5_sname_match (host-based name); NULL otherwise */
 	char *rcache;                /* "type:residual"; NULL = libkrb5's choice; under lock */
-	krb5_enctype *etypes;        /* set_allowable_enctypes, zero-terminated; NULL = none set; under lock */
+	krb5_enctype *etypes;        /* allowable ones, zero-terminated; NULL = all; under lock */
 	pthread_mutex_t lock;
 };
 
@@ -54,6 +54,9 @@ MUST err_t mech_cred_default_acceptor(struct mech_cred **out);
 
 /* Usage ACCEPT, any name, on the keytab that uri names. Used by the above and by tests. */
 MUST err_t mech_cred_open_acceptor(const char *uri, struct mech_cred **out);
+/* The same for one name, for which there must be a key: KG_KEYTAB_NOMATCH. */
+MUST err_t mech_cred_open_named(const char *uri, const struct mech_name *name,
+				struct mech_cred **out);
 /*
  * For an imported credential: the keytab of that ks_keytab_name which this
  * process has open, else opened with local settings alone.

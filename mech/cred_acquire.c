@@ -167,6 +167,11 @@ err_t mech_cred_open_acceptor(const char *uri, struct mech_cred **out)
 	return make_acceptor(uri, GSS_C_ACCEPT, NULL, out);
 }
 
+err_t mech_cred_open_named(const char *uri, const struct mech_name *name, struct mech_cred **out)
+{
+	return make_acceptor(uri, GSS_C_ACCEPT, name, out);
+}
+
 err_t mech_cred_reopen(const char *bare_uri, const struct mech_name *name, struct mech_cred **out)
 {
 	err_t err = mech_cred_new(GSS_C_ACCEPT, out);
@@ -205,6 +210,22 @@ static OM_uint32 read_store(OM_uint32 *minor, const struct mech_wish *w, struct 
 static bool on_a_token(const char *keytab_name)
 {
 	return keytab_name && ks_conf_is_uri(keytab_name);
+}
+
+/* The first value of key; *token is set if any value of it is on a token. */
+static const char *first_keytab(gss_const_key_value_set_t store, const char *key, bool *token)
+{
+	const char *first = NULL;
+
+	for (OM_uint32 i = 0; store && i < store->count; i++) {
+		if (strcmp(store->elements[i].key, key))
+			continue;
+		if (!first)
+			first = store->elements[i].value;
+		if (on_a_token(store->elements[i].value))
+			*token = true;
+	}
+	return first;
 }
 
 /* Combinations that would silently lose something if the token's name were just left out. */
@@ -304,29 +325,43 @@ static OM_uint32 on_token(OM_uint32 *minor, const struct mech_wish *w, const cha
 	return major;
 }
 
+/* With a keytab on a token in it: the rules for the whole wish. */
+static OM_uint32 acquire_here(OM_uint32 *minor, const struct mech_wish *w, const char *uri,
+			      struct mech_cred **out, OM_uint32 *time_rec)
+{
+	struct stored s = { 0 };
+	OM_uint32 major;
+
+	major = read_store(minor, w, &s);
+	if (!GSS_ERROR(major))
+		major = check_store(minor, w, &s);
+	if (GSS_ERROR(major))
+		return major;
+	if (uri)
+		return on_token(minor, w, uri, s.rcache, out, time_rec);
+	return pass_through(minor, w, true, out, time_rec);
+}
+
 OM_uint32 mech_cred_acquire(OM_uint32 *minor, const struct mech_wish *w, struct mech_cred **out,
 			    OM_uint32 *time_rec)
 {
-	struct stored s = { 0 };
+	bool token = false;
+	const char *named;
 	OM_uint32 major;
 	char *uri;
 	err_t err;
 
 	*out = NULL;
-	major = read_store(minor, w, &s);
-	if (GSS_ERROR(major))
-		return major;
-	err = token_keytab(w, s.keytab, &uri);
+	named = first_keytab(w->store, "keytab", &token);
+	(void)first_keytab(w->store, "client_keytab", &token);
+	err = token_keytab(w, named, &uri);
 	if (err)
 		return mech_fail(minor, GSS_S_FAILURE, err);
-	if (uri || on_a_token(s.keytab) || on_a_token(s.client_keytab))
-		major = check_store(minor, w, &s);
-	if (GSS_ERROR(major))
-		;
-	else if (uri)
-		major = on_token(minor, w, uri, s.rcache, out, time_rec);
+	/* any mistake in a store without a token is for the stock mechanism to report */
+	if (uri || token)
+		major = acquire_here(minor, w, uri, out, time_rec);
 	else
-		major = pass_through(minor, w, on_a_token(s.keytab), out, time_rec);
+		major = pass_through(minor, w, false, out, time_rec);
 	free(uri);
 	return major;
 }

@@ -20,12 +20,13 @@ enum mech_state {
 
 struct mech_ctx {
 	gss_ctx_id_t stock;      /* pass-through while set: all else is unused */
-	struct tok *session_token; /* pass-through initiator whose keys move there when established; else NULL */
+	struct tok *session_token; /* of a pass-through initiator: where its keys will go, or NULL */
 	bool must_move;          /* with session_token: a context whose keys cannot move is refused */
 
 	enum mech_state state;
 	bool initiator;
 	OM_uint32 flags;         /* as gss_inquire_context tells them */
+	gss_OID mech;            /* by which OID it was made: a static one; NULL: krb5's */
 	krb5_principal here, there;   /* own and peer's principal */
 	krb5_timestamp start, end;    /* lifetime; the acceptor's end already has the clock skew added */
 	krb5_flags ticket_flags;

@@ -234,6 +234,11 @@ static err_t import_cred(struct accept *a, const struct ap_cred *msg, struct der
 	krb5_context own = NULL;
 	err_t err;
 
+	/* libkrb5 relies on parts that the message need not have: so it is checked first. */
+	err = mech_ap_enc_cred_check(plain.p, plain.len, msg->n);
+	if (err)
+		return err_set(err, "the forwarded credential is malformed inside, or encrypted with "
+			       "an unknown key (RFC 4120 5.8.1)");
 	/* A context of its own: the ccache must outlive the thread's one across the calls below. */
 	err = krb5_init_context(&own);
 	if (err)

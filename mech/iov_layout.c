@@ -79,10 +79,15 @@ err_t mech_layout_place(struct mech_layout *l)
 
 bool mech_layout_fits(const struct mech_layout *l)
 {
-	if (l->header->buffer.length != l->header_len)
+	size_t header = l->header->buffer.length;
+	bool sealed = l->mac_at;
+
+	if (!l->trailer)
+		return header == l->header_len;
+	/* Where nothing but the token's header stands in it, stock lets the buffer be longer. */
+	if (sealed ? header != l->header_len : header < l->header_len)
 		return false;
-	return !l->trailer || (l->trailer->buffer.value
-			       && l->trailer->buffer.length == l->trailer_len);
+	return l->trailer->buffer.value && l->trailer->buffer.length == l->trailer_len;
 }
 
 uint8_t *mech_layout_tail(const struct mech_layout *l)

@@ -9,7 +9,8 @@
 
 struct mech_layout {
 	gss_iov_buffer_t header, padding, trailer;   /* NULL: absent */
-	size_t header_len, trailer_len;              /* octets; trailer_len also where it stands in the header */
+	size_t header_len;       /* octets */
+	size_t trailer_len;      /* octets, also where they stand in the header */
 	size_t mac_at;           /* offset of the MAC in what stands in the trailer */
 	size_t rrc;              /* as the header must name it */
 };
@@ -31,7 +32,7 @@ void mech_layout_plan(struct mech_layout *l, const struct mech_ctx *c,
 /* Allocates header and trailer where asked, and sets their lengths.  KRB5_BAD_MSIZE, ENOMEM. */
 MUST err_t mech_layout_place(struct mech_layout *l);
 
-/* True when the buffers of a received token have exactly the planned lengths. */
+/* True when the buffers of a received token have the planned lengths. */
 bool mech_layout_fits(const struct mech_layout *l);
 
 /* What stands in the trailer, wherever it is: trailer_len octets. */

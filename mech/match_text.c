@@ -32,10 +32,12 @@ static void add_key(struct text *t, const struct ks_entry *e)
 {
 	const struct ks_etype *row = ks_etype_find(e->etype);
 
+	if (e->kvno)
+		add(t, "kvno %u ", (unsigned)e->kvno);
 	if (row)
-		add(t, "kvno %u %s", (unsigned)e->kvno, row->name);
+		add(t, "%s", row->name);
 	else
-		add(t, "kvno %u enctype %d", (unsigned)e->kvno, (int)e->etype);
+		add(t, "enctype %d", (int)e->etype);
 }
 
 /* "kvno 3 aes256-..., kvno 4 aes256-...": the keys of one principal. */

@@ -15,10 +15,12 @@
 #include "pkcs11/err.h"
 
 /*
- * This module's own OID, 2.25.<UUID as an integer>, UUID
- * 6f61eb18-1fe5-41e5-93f1-0e259e25f7e2; drawn once, never changed.
+ * This module's own OID as mech.d names it: 2.25 and the UUID
+ * 6f61eb18-1fe5-41e5-93f1-0e259e25f7e2, drawn once, never changed.  The UUID
+ * is in four arcs: krb5's parser cuts an OID off at an arc that does not fit
+ * an unsigned long.
  */
-#define MECH_OWN_OID_TEXT "2.25.148052728605007489163123315649754298338"
+#define MECH_OWN_OID_TEXT "2.25.1868688152.535118309.2482048549.2653288418"
 
 /* Sets *minor to err (never 0: ERR_INTERNAL stands in) and returns major. */
 OM_uint32 mech_fail(OM_uint32 *minor, OM_uint32 major, err_t err);
@@ -48,8 +50,13 @@ err_t mech_krb5_err(krb5_context ctx, krb5_error_code code);
 
 /* ---- OIDs (oid.c) ---- */
 
-/* This module's own OID. */
+/* This module's own OID, by which the mechanism layer knows it. */
 gss_OID mech_oid_own(void);
+/*
+ * Takes the OID that mech.d registered this module under, before any other
+ * use of an OID; false if it is another than the first one, or too long.
+ */
+bool mech_oid_register(gss_const_OID own);
 /* The three OIDs that this module interposes: krb5, krb5_old, krb5_wrong.  NULL past the end. */
 gss_OID mech_oid_public(size_t i);
 /*

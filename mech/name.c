@@ -109,19 +109,22 @@ static err_t real_token(const gss_buffer_desc *token, uint8_t **fixed, size_t *l
 	return wr_take(&w, fixed, len);
 }
 
+/* Not canonicalized in place: the layer would then ask the name for its own attributes. */
 static OM_uint32 import_stock(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t text,
 			      gss_OID type, gss_name_t *out)
 {
+	gss_name_t raw = GSS_C_NO_NAME;
 	OM_uint32 major, ignored;
 
-	major = gss_import_name(minor, text, type, out);
+	major = gss_import_name(minor, text, type, &raw);
 	if (GSS_ERROR(major))
 		return mech_stock_done(minor, major);
-	major = gss_canonicalize_name(minor, *out, mech_oid_stock(mech), NULL);
-	if (GSS_ERROR(major)) {
-		mech_stock_done(minor, major);
-		gss_release_name(&ignored, out);
+	if (is_exported(type)) {
+		*out = raw;
+		return major;
 	}
+	major = mech_stock_done(minor, gss_canonicalize_name(minor, raw, mech_oid_stock(mech), out));
+	gss_release_name(&ignored, &raw);
 	return major;
 }
 

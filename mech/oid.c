@@ -1,27 +1,51 @@
-/* The object identities of the mechanism layer (mech.h), as constant octets. */
+/* The object identities of the mechanism layer (mech.h). */
 #include "mech/mech.h"
 
 #include <string.h>
 
-/* DER content octets; string literals so that concatenation is the compiler's work. */
-#define OWN "\x69\x81\xde\xe1\xf5\xc6\x83\xfe\xaa\x87\xcb\x93\xf8\xc3\xc4\xd9\xf1\x97\xef\x62"
+enum { N_PUBLIC = 3, OWN_MAX = 64, REAL_MAX = 16 };
+
+/* DER content octets of MECH_OWN_OID_TEXT */
+#define OWN "\x69\x86\xfb\x87\xd6\x18\x81\xff\x95\x83\x65\x89\x9f\xc4\x9c\x25\x89\xf1\x97\xef\x62"
 #define KRB5 "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"
 #define KRB5_OLD "\x2b\x05\x01\x05\x02"
 #define KRB5_WRONG "\x2a\x86\x48\x82\xf7\x12\x01\x02\x02"
-
-/* Arrays that nobody writes to: gss_OID_desc knows no const. */
-static char own_der[] = OWN;
-static char krb5_der[] = KRB5, old_der[] = KRB5_OLD, wrong_der[] = KRB5_WRONG;
-static char stock_krb5_der[] = OWN KRB5, stock_old_der[] = OWN KRB5_OLD;
-static char stock_wrong_der[] = OWN KRB5_WRONG;
-
 #define OID(der) { sizeof(der) - 1, der }
 
-static gss_OID_desc own = OID(own_der);
-static gss_OID_desc public[] = { OID(krb5_der), OID(old_der), OID(wrong_der) };
-static gss_OID_desc stock[] = { OID(stock_krb5_der), OID(stock_old_der), OID(stock_wrong_der) };
+/* Arrays that nobody writes to, but for registration: gss_OID_desc knows no const. */
+static char own_der[OWN_MAX] = OWN;
+static char krb5_der[] = KRB5, old_der[] = KRB5_OLD, wrong_der[] = KRB5_WRONG;
+static char stock_der[N_PUBLIC][OWN_MAX + REAL_MAX] = { OWN KRB5, OWN KRB5_OLD, OWN KRB5_WRONG };
 
-enum { N_PUBLIC = sizeof(public) / sizeof(public[0]) };
+static gss_OID_desc own = { sizeof(OWN) - 1, own_der };
+static gss_OID_desc public[N_PUBLIC] = { OID(krb5_der), OID(old_der), OID(wrong_der) };
+static gss_OID_desc stock[N_PUBLIC] = {
+	{ sizeof(OWN KRB5) - 1, stock_der[0] },
+	{ sizeof(OWN KRB5_OLD) - 1, stock_der[1] },
+	{ sizeof(OWN KRB5_WRONG) - 1, stock_der[2] },
+};
+
+/* Under the mechanism layer's lock, before it calls anything else of this module. */
+bool mech_oid_register(gss_const_OID oid)
+{
+	static bool registered;
+
+	if (mech_oid_equal(oid, &own)) {
+		registered = true;
+		return true;
+	}
+	if (registered || !oid || oid->length > OWN_MAX)
+		return false;
+	registered = true;
+	memcpy(own_der, oid->elements, oid->length);
+	own.length = oid->length;
+	for (size_t i = 0; i < N_PUBLIC; i++) {
+		memcpy(stock_der[i], own_der, own.length);
+		memcpy(stock_der[i] + own.length, public[i].elements, public[i].length);
+		stock[i].length = own.length + public[i].length;
+	}
+	return true;
+}
 
 gss_OID mech_oid_own(void)
 {

@@ -110,12 +110,10 @@ OM_uint32 gssi_context_time(OM_uint32 *minor, gss_ctx_id_t ctx, OM_uint32 *time_
 	struct mech_ctx *c = spi_ctx(ctx);
 
 	*minor = 0;
-	*time_rec = 0;
-	if (!c)
-		return no_context(minor);
-	if (c->stock)
+	if (c && c->stock)
 		return mech_stock_done(minor, gss_context_time(minor, c->stock, time_rec));
-	if (c->state != MECH_ESTABLISHED)
+	*time_rec = 0;
+	if (!c || c->state != MECH_ESTABLISHED)
 		return no_context(minor);
 	*time_rec = mech_ctx_lifetime(c);
 	if (*time_rec)
@@ -142,6 +140,8 @@ static OM_uint32 inquire_own(OM_uint32 *minor, struct mech_ctx *c, const struct 
 	};
 	OM_uint32 major = mech_ctx_inquire(minor, c, &f);
 
+	if (q->mech && c->mech)
+		*q->mech = c->mech;
 	spi_give_name(initiator, q->initiator);
 	spi_give_name(acceptor, q->acceptor);
 	return major;

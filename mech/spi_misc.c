@@ -17,8 +17,9 @@ gss_OID_set gss_mech_interposer(const gss_OID own)
 	gss_OID_set set = GSS_C_NO_OID_SET;
 	OM_uint32 minor;
 
-	if (!mech_oid_equal(own, mech_oid_own())) {
-		trace("registered under a foreign OID: mech.d must say %s", MECH_OWN_OID_TEXT);
+	if (!mech_oid_register(own)) {
+		trace("registered twice under different OIDs: mech.d must say %s alone",
+		      MECH_OWN_OID_TEXT);
 		return GSS_C_NO_OID_SET;
 	}
 	if (GSS_ERROR(mech_attrs_interposed(&minor, &set)))

@@ -47,10 +47,10 @@ OM_uint32 gssi_verify_mic(OM_uint32 *minor, gss_ctx_id_t ctx, gss_buffer_t msg, 
 	OM_uint32 major;
 
 	*minor = 0;
-	if (qop)
-		*qop = GSS_C_QOP_DEFAULT;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_verify_mic(minor, c->stock, msg, token, qop));
+	if (qop)
+		*qop = GSS_C_QOP_DEFAULT;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -65,11 +65,11 @@ OM_uint32 gssi_wrap(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t qop,
 
 	*minor = 0;
 	spi_empty(out);
-	if (conf_state)
-		*conf_state = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_wrap(minor, c->stock, conf, qop, in, conf_state,
 						       out));
+	if (conf_state)
+		*conf_state = 0;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -84,12 +84,12 @@ OM_uint32 gssi_unwrap(OM_uint32 *minor, gss_ctx_id_t ctx, gss_buffer_t in, gss_b
 
 	*minor = 0;
 	spi_empty(out);
+	if (is_stock(c))
+		return mech_stock_done(minor, gss_unwrap(minor, c->stock, in, out, conf_state, qop));
 	if (conf_state)
 		*conf_state = 0;
 	if (qop)
 		*qop = GSS_C_QOP_DEFAULT;
-	if (is_stock(c))
-		return mech_stock_done(minor, gss_unwrap(minor, c->stock, in, out, conf_state, qop));
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -103,10 +103,10 @@ OM_uint32 gssi_wrap_size_limit(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss
 	OM_uint32 major;
 
 	*minor = 0;
-	*max = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_wrap_size_limit(minor, c->stock, conf, qop, limit,
 								  max));
+	*max = 0;
 	major = check(minor, c);
 	return GSS_ERROR(major) ? major : mech_wrap_size_limit(minor, c, conf, qop, limit, max);
 }
@@ -118,11 +118,11 @@ OM_uint32 gssi_wrap_iov(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t 
 	OM_uint32 major;
 
 	*minor = 0;
-	if (conf_state)
-		*conf_state = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_wrap_iov(minor, c->stock, conf, qop, conf_state,
 							   iov, n));
+	if (conf_state)
+		*conf_state = 0;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -136,13 +136,13 @@ OM_uint32 gssi_unwrap_iov(OM_uint32 *minor, gss_ctx_id_t ctx, int *conf_state, g
 	OM_uint32 major;
 
 	*minor = 0;
+	if (is_stock(c))
+		return mech_stock_done(minor, gss_unwrap_iov(minor, c->stock, conf_state, qop, iov,
+							     n));
 	if (conf_state)
 		*conf_state = 0;
 	if (qop)
 		*qop = GSS_C_QOP_DEFAULT;
-	if (is_stock(c))
-		return mech_stock_done(minor, gss_unwrap_iov(minor, c->stock, conf_state, qop, iov,
-							     n));
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -156,11 +156,11 @@ OM_uint32 gssi_wrap_iov_length(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss
 	OM_uint32 major;
 
 	*minor = 0;
-	if (conf_state)
-		*conf_state = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_wrap_iov_length(minor, c->stock, conf, qop,
 								  conf_state, iov, n));
+	if (conf_state)
+		*conf_state = 0;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -205,10 +205,10 @@ OM_uint32 gssi_verify_mic_iov(OM_uint32 *minor, gss_ctx_id_t ctx, gss_qop_t *qop
 	OM_uint32 major;
 
 	*minor = 0;
-	if (qop)
-		*qop = GSS_C_QOP_DEFAULT;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_verify_mic_iov(minor, c->stock, qop, iov, n));
+	if (qop)
+		*qop = GSS_C_QOP_DEFAULT;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -223,11 +223,11 @@ OM_uint32 gssi_wrap_aead(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t
 
 	*minor = 0;
 	spi_empty(out);
-	if (conf_state)
-		*conf_state = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_wrap_aead(minor, c->stock, conf, qop, assoc, in,
 							    conf_state, out));
+	if (conf_state)
+		*conf_state = 0;
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;
@@ -243,13 +243,13 @@ OM_uint32 gssi_unwrap_aead(OM_uint32 *minor, gss_ctx_id_t ctx, gss_buffer_t in, 
 
 	*minor = 0;
 	spi_empty(out);
+	if (is_stock(c))
+		return mech_stock_done(minor, gss_unwrap_aead(minor, c->stock, in, assoc, out,
+							      conf_state, qop));
 	if (conf_state)
 		*conf_state = 0;
 	if (qop)
 		*qop = GSS_C_QOP_DEFAULT;
-	if (is_stock(c))
-		return mech_stock_done(minor, gss_unwrap_aead(minor, c->stock, in, assoc, out,
-							      conf_state, qop));
 	major = check(minor, c);
 	if (GSS_ERROR(major))
 		return major;

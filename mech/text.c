@@ -174,10 +174,12 @@ static size_t list_extras(const struct mech_text *t, struct ks_extra *x)
 	return nx;
 }
 
+/* ks_seal_with or ks_open_with */
+typedef err_t extra_op(struct ks_key *k, uint32_t usage, uint8_t *buf, size_t len,
+		       const struct ks_extra *x, size_t nx);
+
 /* Runs op with the text's associated data. */
-static err_t with_extras(const struct mech_text *t, const struct mech_guard *g,
-			 err_t (*op)(struct ks_key *, uint32_t, uint8_t *, size_t,
-				     const struct ks_extra *, size_t),
+static err_t with_extras(const struct mech_text *t, const struct mech_guard *g, extra_op *op,
 			 uint8_t *buf, size_t len)
 {
 	struct mech_scratch s;

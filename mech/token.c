@@ -65,6 +65,8 @@ err_t mech_token_unframe(const uint8_t **p, size_t *len)
 
 	if (*len > MECH_TOKEN_MAX)
 		return err_set(G_BAD_TOK_HEADER, "message token of %zu octets is too long", *len);
+	if (!*p)
+		*len = 0;
 	if (!*len || **p != 0x60)
 		return ERR_OK;
 

@@ -1,4 +1,5 @@
 /* PKCS#11 results: traced, and turned into errors that name cause and cure. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>

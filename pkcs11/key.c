@@ -1,4 +1,5 @@
 /* Keys: objects on the token behind reference-counted handles. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* Logs a token in: once, with a PIN that was never refused before. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * that they live as long as the login; token objects in a read-write session
  * of their own.
  */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct maker {
 	size_t len;             /* of value, or of the new key */
 	CK_MECHANISM mech;
 	struct tok_key *base;
+	bool fixed;             /* CKA_MODIFIABLE false: nobody grants it another use later */
 };
 
 static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
@@ -31,6 +33,8 @@ static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
 
 	/* SoftHSM2 refuses CKA_VALUE_LEN with a value and needs it without. */
 	tmpl_new_key(&tmpl, m->spec, private, m->value ? 0 : m->len);
+	if (m->fixed)
+		tmpl_add_bool(&tmpl, CKA_MODIFIABLE, false);
 	if (m->value) {
 		m->call = "C_CreateObject";
 		tmpl_add(&tmpl, CKA_VALUE, m->value, m->len);
@@ -102,7 +106,11 @@ static CK_RV make_token_object(struct maker *m, struct tok_key *k)
 	rv = worker_get_writer(m->tok, &w);
 	if (rv != CKR_OK)
 		return rv;
+	m->fixed = true;
 	rv = make_in(m, w.session, true, &handle);
+	m->fixed = false;
+	if (template_refused(rv))
+		rv = make_in(m, w.session, true, &handle);
 	if (rv == CKR_OK && k) {
 		atomic_store(&k->handle, handle);
 		atomic_store(&k->generation, w.generation);
@@ -240,9 +248,8 @@ err_t tok_derive_cbc(struct tok_key *base, const struct tok_key_spec *spec,
 	return err ? err : make(&m, out);
 }
 
-err_t tok_derive_kdf108(struct tok_key *base, enum tok_hash prf,
-			const struct tok_key_spec *spec,
-			const uint8_t *label, size_t label_len, size_t len,
+err_t tok_derive_kdf108(struct tok_key *base, const struct tok_kdf108 *kdf,
+			const struct tok_key_spec *spec, size_t len,
 			struct tok_key **out)
 {
 	static const CK_MECHANISM_TYPE prfs[] = {
@@ -252,14 +259,14 @@ err_t tok_derive_kdf108(struct tok_key *base, enum tok_hash prf,
 	struct gp_sp800_108_counter_format counter = { CK_FALSE, 32 };
 	struct gp_prf_data_param data[2] = {
 		{ GP_SP800_108_ITERATION_VARIABLE, &counter, sizeof(counter) },
-		{ GP_SP800_108_BYTE_ARRAY, unconst(label), label_len },
+		{ GP_SP800_108_BYTE_ARRAY, unconst(kdf->label), kdf->label_len },
 	};
-	struct gp_sp800_108_kdf_params p = { prfs[prf], 2, data, 0, NULL };
+	struct gp_sp800_108_kdf_params p = { prfs[kdf->prf], 2, data, 0, NULL };
 	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
 			   .mech = { CKM_SP800_108_COUNTER_KDF, &p, sizeof(p) } };
 
 	*out = NULL;
-	if (label_len == 0 || len == 0)
+	if (kdf->label_len == 0 || len == 0)
 		return err_set(ERR_INTERNAL, "derivation data has a bad length");
 	return make(&m, out);
 }

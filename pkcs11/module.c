@@ -87,6 +87,13 @@ static struct module *find_by_path(const char *path, const char *init)
 	return NULL;
 }
 
+static const char *kit_message(void)
+{
+	const char *text = p11_kit_message();
+
+	return text ? text : "no reason given";
+}
+
 static err_t load_path(const char *path, const char *init, struct module **out)
 {
 	CK_FUNCTION_LIST *f;
@@ -95,7 +102,7 @@ static err_t load_path(const char *path, const char *init, struct module **out)
 	f = p11_kit_module_load(path, P11_KIT_MODULE_UNMANAGED);
 	if (!f)
 		return err_set(ERR_MODULE, "the PKCS#11 module %s cannot be loaded (%s): install "
-			       "it or correct module-path", path, p11_kit_message());
+			       "it or correct module-path", path, kit_message());
 	m = module_new(path, init, f);
 	if (!m)
 		return ENOMEM;
@@ -127,7 +134,7 @@ static err_t load_registered(void)
 
 	if (!list)
 		return err_set(ERR_MODULE, "p11-kit cannot load its registered modules: %s",
-			       p11_kit_message());
+			       kit_message());
 	for (i = 0; list[i]; i++) {
 		char *name = p11_kit_module_get_name(list[i]);
 

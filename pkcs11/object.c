@@ -1,4 +1,5 @@
 /* Objects of the token: searched, listed, marked, destroyed. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
@@ -64,7 +65,10 @@ static CK_RV search(struct tok *t, CK_SESSION_HANDLE session, struct tmpl *m,
 		got = 0;
 		rv = traced(t, "C_FindObjects",
 			    t->f->C_FindObjects(session, out + *n, max - *n, &got));
-		*n += got;
+		if (got > max - *n)
+			rv = CKR_GENERAL_ERROR;         /* a module that cannot count */
+		else
+			*n += got;
 	}
 	fin = traced(t, "C_FindObjectsFinal", t->f->C_FindObjectsFinal(session));
 	if (rv == CKR_OK)
@@ -178,6 +182,7 @@ static CK_RV read_object(struct visit *v, CK_SESSION_HANDLE session, CK_OBJECT_H
 		{ CKA_LOCAL, &local, 1 },
 	};
 	struct tok *t = v->tok;
+	CK_ULONG label_len, id_len;
 	CK_RV rv;
 
 	memset(o, 0, sizeof(*o));
@@ -187,24 +192,22 @@ static CK_RV read_object(struct visit *v, CK_SESSION_HANDLE session, CK_OBJECT_H
 		return CKR_OK;
 	if (!partial(rv) || !usable(&a[0]))
 		return partial(rv) ? CKR_OK : rv;
-	o->label = calloc(1, a[0].ulValueLen + 1);
-	o->id = usable(&a[1]) ? calloc(1, a[1].ulValueLen + 1) : NULL;
-	if (!o->label || (usable(&a[1]) && !o->id)) {
+	label_len = a[0].ulValueLen;
+	id_len = usable(&a[1]) ? a[1].ulValueLen : 0;
+	a[0].pValue = o->label = calloc(1, label_len + 1);
+	a[1].pValue = o->id = calloc(1, id_len + 1);
+	if (!o->label || !o->id) {
 		object_clear(o);
 		return CKR_HOST_MEMORY;
 	}
-	a[0].pValue = o->label;
-	a[1].pValue = o->id;
-	rv = traced(t, v->call, t->f->C_GetAttributeValue(session, object, a, o->id ? 2 : 1));
-	if (rv != CKR_OK || strlen(o->label) != a[0].ulValueLen)
+	rv = traced(t, v->call, t->f->C_GetAttributeValue(session, object, a, id_len ? 2 : 1));
+	if (rv != CKR_OK || strlen(o->label) != label_len || (id_len && a[1].ulValueLen != id_len))
 		object_clear(o);
-	if (o->label) {
-		o->id_len = o->id ? a[1].ulValueLen : 0;
-		o->sensitive = sensitive;
-		o->extractable = extractable;
-		o->local = local;
-	}
-	return rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
+	o->id_len = o->label ? id_len : 0;
+	o->sensitive = sensitive;
+	o->extractable = extractable;
+	o->local = local;
+	return partial(rv) || rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
 }
 
 static CK_RV run_list(struct visit *v, CK_SESSION_HANDLE session)

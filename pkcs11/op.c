@@ -2,6 +2,7 @@
  * Operations: two PKCS#11 calls each, in a worker session, nothing else on the
  * way; only a failure takes the slow path of recovery and one retry.
  */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>

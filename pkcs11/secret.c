@@ -1,8 +1,9 @@
 /*
  * Secrets come from a pool: chunks of locked, undumped pages cut into slots of
- * 128 octets, header included, so that a request's several short-lived keys
- * cost no system call.  Slots are claimed with one atomic operation: no lock
- * that a fork() could leave taken.  What does not fit has a mapping of its own.
+ * 128 octets (keys, PINs) or 2048 octets (message parts), header included, so
+ * that a request's several short-lived secrets cost no system call.  Slots are
+ * claimed with one atomic operation: no lock that a fork() could leave taken.
+ * What does not fit has a mapping of its own.
  */
 #include "pkcs11/secret.h"
 
@@ -13,19 +14,33 @@
 #include <openssl/crypto.h>
 
 enum {
-	SLOT = 128,             /* octets of a slot */
-	SLOTS = 64,             /* slots of a chunk: the bits of its word */
-	CHUNK = SLOT * SLOTS,
-	CHUNKS = 32,
+	CHUNKS = 32,            /* of each class */
 	HEAD = 32               /* struct secret, rounded up so that data is aligned */
 };
 
 _Static_assert(sizeof(struct secret) <= HEAD, "a secret's header fits");
 
-static struct {
+struct chunk {
 	_Atomic(uint8_t *) base;
 	_Atomic uint64_t used;  /* one bit a slot */
-} pool[CHUNKS];
+};
+
+/* Chunks are small, for the limit on locked memory may be 64 KiB in all. */
+static struct class {
+	const size_t slot;      /* octets of a slot */
+	const unsigned slots;   /* of a chunk; at most 64, the bits of its word */
+	struct chunk chunks[CHUNKS];
+} classes[] = {
+	{ .slot = 128, .slots = 64 },
+	{ .slot = 2048, .slots = 8 },
+};
+
+enum { CLASSES = sizeof(classes) / sizeof(classes[0]) };
+
+static size_t chunk_size(const struct class *c)
+{
+	return c->slot * c->slots;
+}
 
 static void *map_locked(size_t n)
 {
@@ -40,57 +55,72 @@ static void *map_locked(size_t n)
 	return p;
 }
 
-/* Chunk i, mapped at its first use; NULL when out of memory. */
-static uint8_t *chunk_base(unsigned i)
+/* A chunk's memory, mapped at its first use; NULL when out of memory. */
+static uint8_t *chunk_base(const struct class *c, struct chunk *k)
 {
-	uint8_t *p = atomic_load(&pool[i].base), *seen = NULL;
+	uint8_t *p = atomic_load(&k->base), *seen = NULL;
 
 	if (p)
 		return p;
-	p = map_locked(CHUNK);
-	if (!p || atomic_compare_exchange_strong(&pool[i].base, &seen, p))
+	p = map_locked(chunk_size(c));
+	if (!p || atomic_compare_exchange_strong(&k->base, &seen, p))
 		return p;
-	munmap(p, CHUNK);       /* another thread was first */
+	munmap(p, chunk_size(c));       /* another thread was first */
 	return seen;
 }
 
-static uint8_t *slot_claim(unsigned i)
+static uint8_t *slot_claim(const struct class *c, struct chunk *k)
 {
-	uint64_t used = atomic_load(&pool[i].used), bit;
-	uint8_t *base = chunk_base(i);
+	const uint64_t all = UINT64_MAX >> (64 - c->slots);
+	uint64_t used = atomic_load(&k->used), bit;
+	uint8_t *base = used != all ? chunk_base(c, k) : NULL;
 
-	while (base && ~used) {
+	while (base && used != all) {
 		bit = ~used & (used + 1);       /* lowest free slot */
-		if (atomic_compare_exchange_weak(&pool[i].used, &used, used | bit))
-			return base + SLOT * __builtin_ctzll(bit);
+		if (atomic_compare_exchange_weak(&k->used, &used, used | bit))
+			return base + c->slot * (size_t)__builtin_ctzll(bit);
 	}
 	return NULL;
 }
 
-/* Gives the slot back; false when p lies in no chunk. */
-static bool slot_release(const uint8_t *p)
+static bool release_in(struct class *c, const uint8_t *p)
 {
 	uintptr_t base;
 	unsigned i;
 
 	for (i = 0; i < CHUNKS; i++) {
-		base = (uintptr_t)atomic_load(&pool[i].base);
-		if (base && (uintptr_t)p - base < CHUNK) {
-			atomic_fetch_and(&pool[i].used,
-					 ~(1ULL << (((uintptr_t)p - base) / SLOT)));
+		base = (uintptr_t)atomic_load(&c->chunks[i].base);
+		if (base && (uintptr_t)p - base < chunk_size(c)) {
+			atomic_fetch_and(&c->chunks[i].used,
+					 ~(1ULL << (((uintptr_t)p - base) / c->slot)));
 			return true;
 		}
 	}
 	return false;
 }
 
+/* Gives the slot back; false when p lies in no chunk. */
+static bool slot_release(const uint8_t *p)
+{
+	unsigned i;
+
+	for (i = 0; i < CLASSES; i++) {
+		if (release_in(&classes[i], p))
+			return true;
+	}
+	return false;
+}
+
 static void *memory_get(size_t n)
 {
+	struct class *c = classes;
 	uint8_t *p = NULL;
 	unsigned i;
 
-	for (i = 0; n <= SLOT && i < CHUNKS && !p; i++)
-		p = slot_claim(i);
+	while (c < classes + CLASSES && n > c->slot)
+		c++;
+	for (i = 0; c < classes + CLASSES && i < CHUNKS && !p; i++)
+		p = slot_claim(c, &c->chunks[i]);
 	return p ? p : map_locked(n);
 }
 

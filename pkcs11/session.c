@@ -1,4 +1,5 @@
 /* Sessions: the holder, the workers, and what to do when they are lost. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <stdio.h>
@@ -206,7 +207,7 @@ static void note_failure(struct tok *t, err_t err, long started)
 	long now = now_ms(), took = now - started;
 	const char *text = err_text(err);
 
-	if (took < SLOW_MS)
+	if (took < SLOW_MS || (err != ERR_TOKEN_ABSENT && err != ERR_TOKEN_FAILED))
 		return;
 	t->down_until = now + (took < HOLD_OFF_MAX_MS ? took : HOLD_OFF_MAX_MS);
 	t->down_err = err;

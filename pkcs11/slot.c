@@ -1,4 +1,5 @@
 /* Finds the slot whose token a URI names. */
+#include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>

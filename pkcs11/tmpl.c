@@ -1,5 +1,5 @@
 /* Attribute templates: one place decides what our objects may do. */
-#include "pkcs11/tokpriv.h"
+#include "pkcs11/tmpl.h"
 
 #include <string.h>
 
@@ -64,8 +64,6 @@ void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private,
 	tmpl_add_bool(m, CKA_WRAP, false);
 	tmpl_add_bool(m, CKA_UNWRAP, false);
 	tmpl_add_bool(m, CKA_DERIVE, spec->use & TOK_DERIVE);
-	if (spec->on_token)
-		tmpl_add_bool(m, CKA_MODIFIABLE, false);
 	add_name(m, spec->label, spec->id, spec->id_len);
 	if (value_len)
 		tmpl_add(m, CKA_VALUE_LEN, &m->value_len, sizeof(m->value_len));

@@ -93,13 +93,17 @@ static err_t choose_module(struct tok *t)
 		path = t->cfg_module;
 	if (!path)
 		return 0;
+	if (path[0] != '/' && strchr(path, '/'))
+		return err_set(ERR_CONFIG, "the PKCS#11 module %s is a relative path: write the "
+			       "whole path, from /", path);
 	err = module_by_path(path, t->cfg_init, &t->mod);
 	if (!err)
 		t->f = t->mod->f;
 	return err;
 }
 
-static err_t open_new(const char *uri, const struct tok_config *cfg, struct tok **out)
+/* Makes and publishes the token; connecting it comes later, with no lock but its own. */
+static err_t add_new(const char *uri, const struct tok_config *cfg, struct tok **out)
 {
 	struct tok *t = tok_new(uri, cfg);
 	err_t err;
@@ -109,8 +113,6 @@ static err_t open_new(const char *uri, const struct tok_config *cfg, struct tok 
 	err = uri_init(&t->uri, uri);
 	if (!err)
 		err = choose_module(t);
-	if (!err)
-		err = tok_ready(t);
 	if (err) {
 		tok_free(t);
 		return err;
@@ -121,15 +123,17 @@ static err_t open_new(const char *uri, const struct tok_config *cfg, struct tok 
 	return 0;
 }
 
-/* Under the lock, so that threads racing for one token log in once. */
-static err_t open_registered(const char *uri, const struct tok_config *cfg, struct tok **out)
+static err_t find_or_add(const char *uri, const struct tok_config *cfg, struct tok **out)
 {
 	err_t err = 0;
 
-	pthread_mutex_lock(&registry_lock);
 	*out = lookup(uri, cfg);
+	if (*out)
+		return 0;
+	pthread_mutex_lock(&registry_lock);
+	*out = lookup(uri, cfg);        /* another thread may have been first */
 	if (!*out)
-		err = open_new(uri, cfg, out);
+		err = add_new(uri, cfg, out);
 	pthread_mutex_unlock(&registry_lock);
 	return err;
 }
@@ -138,14 +142,11 @@ err_t tok_open(const char *uri, const struct tok_config *cfg, struct tok **out)
 {
 	static const struct tok_config none;
 	struct tok *t;
-	err_t err = 0;
+	err_t err;
 
 	*out = NULL;
-	cfg = cfg ? cfg : &none;
 	pthread_once(&fork_once, watch_forks);
-	t = lookup(uri, cfg);
-	if (!t)
-		err = open_registered(uri, cfg, &t);
+	err = find_or_add(uri, cfg ? cfg : &none, &t);
 	if (!err)
 		err = tok_ready(t);
 	if (!err)

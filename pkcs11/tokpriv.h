@@ -23,6 +23,7 @@
 
 #include "pkcs11/ck.h"
 #include "pkcs11/module.h"
+#include "pkcs11/tmpl.h"
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
 #include "pkcs11/uri.h"
@@ -77,31 +78,6 @@ struct tok_key {
 /* Forks so far, counted in the children. */
 extern _Atomic unsigned tok_forks;
 
-/* ---- error.c: PKCS#11 results ------------------------------------------- */
-
-enum { NO_MECH = -1 };
-
-/* One trace line for one PKCS#11 call; hands rv through. */
-CK_RV tok_trace_call(const struct tok *t, const char *call, CK_MECHANISM_TYPE mech, CK_RV rv);
-
-static inline CK_RV traced_mech(const struct tok *t, const char *call,
-				CK_MECHANISM_TYPE mech, CK_RV rv)
-{
-	return trace_on() ? tok_trace_call(t, call, mech, rv) : rv;
-}
-
-static inline CK_RV traced(const struct tok *t, const char *call, CK_RV rv)
-{
-	return traced_mech(t, call, (CK_MECHANISM_TYPE)NO_MECH, rv);
-}
-
-/* The error for a failed call, with call, CKR_, token, slot and cure in its text. */
-MUST err_t tok_error(const struct tok *t, const char *call, CK_RV rv);
-/* True for results that mean "session, login or token was lost": worth a recovery and one retry. */
-bool tok_rv_lost(CK_RV rv);
-/* True for results that mean "this token cannot do that". */
-bool tok_rv_unsupported(CK_RV rv);
-
 /* ---- slot.c -------------------------------------------------------------- */
 
 /* Finds the one present token that t->uri names in t->mod: fills slot and info. */
@@ -143,25 +119,6 @@ void worker_put(struct tok *t, struct worker *w);
 void worker_drop(struct tok *t, struct worker *w);
 /* A read-write session for one change of the token; close with worker_drop. */
 MUST CK_RV worker_get_writer(struct tok *t, struct worker *w);
-
-/* ---- tmpl.c: templates --------------------------------------------------- */
-
-enum { TMPL_MAX = 24 };
-
-struct tmpl {
-	CK_ATTRIBUTE attr[TMPL_MAX];
-	CK_ULONG n;
-	CK_OBJECT_CLASS class;
-	CK_KEY_TYPE type;
-	CK_ULONG value_len;
-};
-
-/* A new key's attributes, all unneeded uses denied; value_len 0 leaves CKA_VALUE_LEN out. */
-void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private, size_t value_len);
-/* What finds secret-key token objects; label and id may be NULL. */
-void tmpl_find(struct tmpl *m, const char *label, const void *id, size_t id_len);
-void tmpl_add(struct tmpl *m, CK_ATTRIBUTE_TYPE type, const void *value, size_t len);
-void tmpl_add_bool(struct tmpl *m, CK_ATTRIBUTE_TYPE type, bool value);
 
 /* ---- object.c ------------------------------------------------------------ */
 

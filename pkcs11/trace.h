@@ -27,8 +27,11 @@ static inline bool trace_on(void)
 				!= TRACE_OFF, 0) && trace_decide();
 }
 
-/* Appends one line (the newline is added); does nothing when trace is off.
- * The file is opened per line with O_APPEND|O_NOFOLLOW|O_CLOEXEC, mode 0600, so no descriptor stays open. */
+/*
+ * Appends one line (the newline is added); does nothing when trace is off.
+ * The file is opened for each with O_APPEND|O_NOFOLLOW|O_CLOEXEC, mode 0600,
+ * so that no descriptor stays open.
+ */
 void trace_line(const char *fmt, ...) PRINTF(1, 2);
 
 #define trace(...) do { if (trace_on()) trace_line(__VA_ARGS__); } while (0)

@@ -9,14 +9,15 @@
  */
 #include "tests/bench.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,15 +196,13 @@ static void start(const struct way *w, struct worker *out, const char *mode, con
 	int to[2], from[2];
 	char number[12];
 
-	if (pipe(to) || pipe(from))
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
 		bench_die("pipe");
 	fflush(NULL);
 	out->pid = fork();
 	if (out->pid == 0) {
 		dup2(to[0], 0);
 		dup2(from[1], 1);
-		close(to[1]);
-		close(from[0]);
 		worker_env(w);
 		snprintf(number, sizeof(number), "%d", etype);
 		execl(self, self, number, mode, w->kind, arg, NULL);

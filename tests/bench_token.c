@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,20 +62,26 @@ static void open_session(void)
 	      "C_Login");
 }
 
-/* A session key, sensitive and not extractable, for one pair of uses. */
-static CK_OBJECT_HANDLE make_key(CK_KEY_TYPE type, size_t len, CK_ATTRIBUTE_TYPE use1,
-				 CK_ATTRIBUTE_TYPE use2)
+/*
+ * A session key as the module makes them: sensitive, not extractable, with only
+ * the uses it needs, and public, so that a token that encrypts what is private
+ * need not decrypt it for each operation.
+ */
+static CK_OBJECT_HANDLE make_key(CK_KEY_TYPE type, size_t len, bool cipher)
 {
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_BBOOL enc = cipher, mac = !cipher;
 	uint8_t value[64];
 	CK_OBJECT_HANDLE key;
 	CK_ATTRIBUTE t[] = {
 		{ CKA_CLASS, &class, sizeof(class) }, { CKA_KEY_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &no, sizeof(no) }, { CKA_PRIVATE, &yes, sizeof(yes) },
+		{ CKA_TOKEN, &no, sizeof(no) }, { CKA_PRIVATE, &no, sizeof(no) },
 		{ CKA_SENSITIVE, &yes, sizeof(yes) }, { CKA_EXTRACTABLE, &no, sizeof(no) },
-		{ use1, &yes, sizeof(yes) }, { use2, &yes, sizeof(yes) },
-		{ CKA_VALUE, value, len },
+		{ CKA_ENCRYPT, &enc, sizeof(enc) }, { CKA_DECRYPT, &enc, sizeof(enc) },
+		{ CKA_SIGN, &mac, sizeof(mac) }, { CKA_VERIFY, &no, sizeof(no) },
+		{ CKA_WRAP, &no, sizeof(no) }, { CKA_UNWRAP, &no, sizeof(no) },
+		{ CKA_DERIVE, &no, sizeof(no) }, { CKA_VALUE, value, len },
 	};
 
 	memset(value, 0x5a, sizeof(value));
@@ -89,9 +96,9 @@ void bench_token_open(int etype)
 	if (!etype)
 		return;
 	sha2 = etype == 20;
-	cipher_key = make_key(CKK_AES, 32, CKA_ENCRYPT, CKA_DECRYPT);
+	cipher_key = make_key(CKK_AES, 32, true);
 	/* SoftHSM2 asks for keys as long as the hash: what is shorter is padded with zeros. */
-	mac_key = make_key(CKK_GENERIC_SECRET, sha2 ? 48 : 32, CKA_SIGN, CKA_VERIFY);
+	mac_key = make_key(CKK_GENERIC_SECRET, sha2 ? 48 : 32, false);
 	mac_mech = sha2 ? CKM_SHA384_HMAC : CKM_SHA_1_HMAC;
 	room = malloc((1u << 20) + 256);
 	if (!room)

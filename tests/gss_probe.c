@@ -6,11 +6,13 @@
  *   gss_probe DIR            all scenarios; tickets and keytabs are made in DIR
  *   gss_probe DIR export     writes an exported context to DIR/context
  *   gss_probe DIR import     imports it and unwraps DIR/message with it
+ *   gss_probe DIR interposed tells whether somebody interposes krb5
  */
 #include "tests/lib/forge.h"
 #include "tests/lib/probe.h"
 #include "tests/lib/show.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +23,6 @@
 
 static const char *dir;
 static OM_uint32 major, minor, ignored;
-
-static gss_buffer_desc text(const char *s)
-{
-	return (gss_buffer_desc){ strlen(s), (void *)(uintptr_t)s };
-}
 
 static char *in_dir(const char *name)
 {
@@ -38,7 +35,7 @@ static char *in_dir(const char *name)
 
 static gss_name_t import(const char *s, gss_OID type)
 {
-	gss_buffer_desc b = text(s);
+	gss_buffer_desc b = show_text(s);
 	gss_name_t n = GSS_C_NO_NAME;
 
 	major = gss_import_name(&minor, &b, type, &n);
@@ -180,7 +177,7 @@ static void probe_export_cred(gss_cred_id_t cred)
 	major = gss_export_cred(&minor, cred, &token);
 	if (!show_status("export_cred", major, minor))
 		return;
-	show("  %zu octets, starting with %.*s", token.length, token.length > 24 ? 5 : 0,
+	show("  exported: %zu octets, starting with %.*s", token.length, token.length > 24 ? 5 : 0,
 	     token.length > 24 ? (char *)token.value + 17 : "");
 	major = gss_import_cred(&minor, &token, &back);
 	if (show_status("import_cred", major, minor))
@@ -322,7 +319,7 @@ static void probe_creds(void)
 {
 	gss_OID host = GSS_C_NT_HOSTBASED_SERVICE;
 	gss_OID princ = (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME;
-	gss_buffer_desc password = text("secret");
+	gss_buffer_desc password = show_text("secret");
 	gss_cred_id_t c = GSS_C_NO_CREDENTIAL;
 	gss_name_t n;
 
@@ -348,6 +345,31 @@ static void probe_creds(void)
 	gss_release_name(&ignored, &n);
 }
 
+/* One that is there is left as it is. */
+static void write_conf(const char *path)
+{
+	FILE *f = fopen(path, "ax");
+
+	if (!f && errno == EEXIST)
+		return;
+	if (!f || fputs(FORGE_CONF, f) < 0 || fclose(f))
+		exit(99);
+}
+
+/* The mechanism that a canonicalized name has is not the one that was asked for. */
+static void probe_interposed(void)
+{
+	gss_name_t raw = import("alice", GSS_C_NT_USER_NAME);
+	gss_name_t n = canonical(raw, (gss_OID)gss_mech_krb5);
+	gss_OID mech = GSS_C_NO_OID;
+
+	gss_inquire_name(&minor, n, NULL, &mech, NULL);
+	show("interposed: %s", mech && mech->length != gss_mech_krb5->length ? "yes" : "no");
+	gss_release_oid(&ignored, &mech);
+	gss_release_name(&ignored, &n);
+	gss_release_name(&ignored, &raw);
+}
+
 static void make_tickets(void)
 {
 	static struct forge_key k = {
@@ -357,13 +379,11 @@ static void make_tickets(void)
 	struct forge_key other = k;
 	struct forge_ticket t = { .client = "alice@TEST.ORG" };
 	char *ccache = in_dir("ccache"), *keytab = in_dir("keytab"), *conf = in_dir("krb5.conf");
-	FILE *f = fopen(conf, "w");
 
-	if (!f || fputs(FORGE_CONF, f) < 0 || fclose(f))
-		exit(99);
+	write_conf(conf);
 	setenv("KRB5_CONFIG", conf, 1);
 	setenv("KRB5CCNAME", ccache, 1);
-	setenv("KRB5_KTNAME", keytab, 1);
+	setenv("KRB5_KTNAME", getenv("PROBE_KEYTAB") ? getenv("PROBE_KEYTAB") : keytab, 1);
 	setenv("KRB5_CLIENT_KTNAME", "/nonexistent", 1);
 	setenv("KRB5RCACHEDIR", dir, 1);
 	if (access(keytab, F_OK)) {
@@ -396,6 +416,8 @@ int main(int argc, char **argv)
 		probe_export(dir);
 	} else if (!strcmp(what, "import")) {
 		probe_import(dir);
+	} else if (!strcmp(what, "interposed")) {
+		probe_interposed();
 	} else {
 		probe_mechs();
 		probe_names();

@@ -101,6 +101,9 @@ static void test_refused(void)
 
 	refused("exposure = on_token", "\"on_token\"", "\"transient\" or \"on-token\"");
 	refused("delegation = no", "\"no\"", "\"plain\" or \"refuse\"");
+	refused("module_init = x", "\"module_init\"", "module-init, session_token");
+	refused("exposures = on-token", "\"exposures\"", "exposure");
+	refused("TEST.ORG = {\n delegate = no\n }", "\"delegate\"", "delegation");
 	refused("module = libx.so", "libx.so", "from /");
 	refused("state_dir = here", "here", "from /");
 	refused("session_token = FILE:/x", "FILE:/x", "pkcs11:token=LABEL");

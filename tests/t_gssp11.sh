@@ -4,7 +4,7 @@
 set -u
 export LC_ALL=C
 unset KRB5_KTNAME KRB5_CLIENT_KTNAME KRB5CCNAME KRB5_TRACE GSSP11_TRACE
-GSSP11=${GSSP11:-./gssp11}
+GSSP11=${GSSP11:-${GSSP11_BUILD:-.}/gssp11}
 GSSP11=$(cd "$(dirname "$GSSP11")" && pwd)/$(basename "$GSSP11")
 work=$(mktemp -d "${TMPDIR:-/tmp}/t_gssp11.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT

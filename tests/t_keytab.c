@@ -486,6 +486,44 @@ static void test_fork(void)
 	delete_all();
 }
 
+static struct forge_key shared_key;
+
+static void *use_keytab(void *arg)
+{
+	struct ks_entry e, *snap;
+	size_t i, good = 0;
+
+	for (i = 0; i < 60; i++) {
+		if (i % 16 == 5)
+			ks_keytab_forget(kt);
+		if (i % 8 == 3 && ks_keytab_refresh(kt))
+			continue;
+		if (ks_keytab_find(kt, "thread@TEST.ORG", 1, 18, &e, &snap))
+			continue;
+		good += opens(&e, &shared_key, 2);
+		ks_entries_free(&snap, 0);
+	}
+	*(size_t *)arg = good;
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	struct ks_entry e = entry("thread@TEST.ORG", 1, 18, KS_USE_ACCEPT);
+	pthread_t th[6];
+	size_t good[6], i;
+
+	forge_random_key(&shared_key, e.principal, 18, 1);
+	CU_ASSERT_EQUAL(import_key(&e, &shared_key), 0);
+	for (i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&th[i], NULL, use_keytab, &good[i]), 0);
+	for (i = 0; i < 6; i++) {
+		pthread_join(th[i], NULL);
+		CU_ASSERT_EQUAL(good[i], 60);
+	}
+	delete_all();
+}
+
 static const struct {
 	const char *name;
 	CU_TestFunc run;
@@ -502,6 +540,7 @@ static const struct {
 	{ "racing importers", test_race },
 	{ "rotation by another process", test_rotation },
 	{ "fork", test_fork },
+	{ "threads", test_threads },
 };
 
 static int start_softhsm(void)
@@ -532,10 +571,13 @@ static void add_suite(const char *name, CU_InitializeFunc start)
 int main(void)
 {
 	unsigned failed;
+	char *conf_path;
 
 	trace_path = box_path("trace");
 	setenv("GSSP11_TRACE", trace_path, 1);
-	setenv("KRB5_CONFIG", box_file("krb5.conf", FORGE_CONF, 0600), 1);
+	conf_path = box_file("krb5.conf", FORGE_CONF, 0600);
+	setenv("KRB5_CONFIG", conf_path, 1);
+	free(conf_path);
 	empty_trace();
 	if (krb5_init_context(&ctx) || CU_initialize_registry())
 		return 99;

@@ -202,6 +202,34 @@ static void test_fork(void)
 	}
 }
 
+/* A module that p11-kit manages loses all in the child, and finds its token keys again. */
+static void test_fork_managed(void)
+{
+	struct box_token managed = *box_token("softhsm");
+	char uri[512];
+	struct tok_config cfg = { 0 };
+	struct tok *t;
+	struct forked f;
+	err_t err;
+
+	snprintf(uri, sizeof(uri), "%s?pin-source=%s", managed.bare, managed.pin_file);
+	managed.uri = uri;
+	err = tok_open(uri, &cfg, &t);
+	if (err == ERR_TOKEN_ABSENT || err == ERR_MODULE) {
+		fprintf(stderr, "(SoftHSM2 is not registered with p11-kit here)\n");
+		return;
+	}
+	CU_ASSERT_FATAL(err == 0);
+	f = (struct forked){ &managed, session_key(t), token_key(t, "managed") };
+	CU_ASSERT(mac_right(f.session) && mac_right(f.token));
+	CU_ASSERT(in_child(child_works, &f));
+	CU_ASSERT(in_child(grandchild_works, &f));
+	CU_ASSERT(mac_right(f.session) && mac_right(f.token));
+	tok_key_unref(&f.session);
+	tok_key_unref(&f.token);
+	OK(tok_object_destroy(t, "managed", NULL, 0));
+}
+
 /* A child that opens the token itself, the parent having never done so, and both at once. */
 static void test_fork_then_threads(void)
 {
@@ -403,6 +431,7 @@ int main(int argc, char **argv)
 	CU_ADD_TEST(s, test_threads);
 	CU_ADD_TEST(s, test_fork);
 	CU_ADD_TEST(s, test_fork_then_threads);
+	CU_ADD_TEST(s, test_fork_managed);
 	CU_ADD_TEST(s, test_sessions_closed);
 	CU_ADD_TEST(s, test_logout);
 	CU_ADD_TEST(s, test_finalized);

@@ -32,10 +32,12 @@ static int open_all(void)
 {
 	size_t i;
 
+	char *state = box_path("state");
+
 	boxes = box_tokens(&n_boxes);
 	for (i = 0; i < n_boxes; i++) {
 		struct tok_config cfg = { .module_init = boxes[i].module_init,
-					  .state_dir = box_path("state"), .write = true };
+					  .state_dir = state, .write = true };
 		err_t err = tok_open(boxes[i].uri, &cfg, &toks[i]);
 
 		if (err) {
@@ -43,6 +45,7 @@ static int open_all(void)
 			return 1;
 		}
 	}
+	free(state);
 	return 0;
 }
 
@@ -133,17 +136,18 @@ static void test_open_registered(void)
 
 /* ---- operations -------------------------------------------------------------- */
 
-static void aes(bool encrypt, bool cbc, const uint8_t *key, size_t key_len, const uint8_t *iv,
+/* AES without padding; iv NULL means ECB. */
+static void aes(const uint8_t *key, size_t key_len, const uint8_t *iv,
 		const uint8_t *in, size_t len, uint8_t *out)
 {
-	const EVP_CIPHER *c = cbc ? (key_len == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc())
-				  : (key_len == 16 ? EVP_aes_128_ecb() : EVP_aes_256_ecb());
+	const EVP_CIPHER *cbc = key_len == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+	const EVP_CIPHER *ecb = key_len == 16 ? EVP_aes_128_ecb() : EVP_aes_256_ecb();
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0;
 
-	CU_ASSERT_FATAL(ctx && EVP_CipherInit_ex(ctx, c, NULL, key, iv, encrypt) == 1);
+	CU_ASSERT_FATAL(ctx && EVP_EncryptInit_ex(ctx, iv ? cbc : ecb, NULL, key, iv) == 1);
 	EVP_CIPHER_CTX_set_padding(ctx, 0);
-	CU_ASSERT(EVP_CipherUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len);
+	CU_ASSERT(EVP_EncryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len);
 	EVP_CIPHER_CTX_free(ctx);
 }
 
@@ -169,7 +173,7 @@ static void cbc_sizes(struct tok *t, size_t key_len)
 	for (len = 16; len <= sizeof(in); len += len < 1024 ? 16 : 512) {
 		RAND_bytes(in, (int)len);
 		RAND_bytes(iv, sizeof(iv));
-		aes(true, true, key, key_len, iv, in, len, want);
+		aes(key, key_len, iv, in, len, want);
 		OK(tok_cbc_encrypt(k, iv, in, len, got));
 		CU_ASSERT(memcmp(got, want, len) == 0);
 		OK(tok_cbc_decrypt(k, iv, got, len, got));      /* in place */
@@ -242,7 +246,7 @@ static void test_large(void)
 	for (i = 0; i < n_boxes; i++) {
 		k = import(toks[i], TOK_AES, TOK_ENCRYPT, key, 32, 0);
 		OK(tok_cbc_encrypt(k, iv, in, len, out));
-		aes(true, true, key, 32, iv, in, len, ref);
+		aes(key, 32, iv, in, len, ref);
 		CU_ASSERT(memcmp(out, ref, len) == 0);
 		tok_key_unref(&k);
 		k = import(toks[i], TOK_GENERIC, TOK_SIGN, key, 32, 20);
@@ -321,7 +325,7 @@ static void same_aes(struct tok_key *k, const uint8_t *want_key, size_t len)
 {
 	uint8_t iv[16] = { 9 }, in[48] = { 7 }, want[48], got[48];
 
-	aes(true, true, want_key, len, iv, in, 48, want);
+	aes(want_key, len, iv, in, 48, want);
 	OK(tok_cbc_encrypt(k, iv, in, 48, got));
 	CU_ASSERT(memcmp(want, got, 48) == 0);
 }
@@ -345,14 +349,14 @@ static void derive_from_aes(struct tok *t, size_t len)
 	RAND_bytes(key, sizeof(key));
 	RAND_bytes(data, sizeof(data));
 	base = import(t, TOK_AES, TOK_DERIVE, key, len, 0);
-	aes(true, true, key, len, iv, data, 32, want);
+	aes(key, len, iv, data, 32, want);
 	if (OK(tok_derive_cbc(base, &enc, data, 32, len, &k)))
 		same_aes(k, want, len);
 	tok_key_unref(&k);
 	if (OK(tok_derive_cbc(base, &sign, data, 32, 32, &k)))
 		same_hmac(k, 0, want, 32);
 	tok_key_unref(&k);
-	aes(true, false, key, len, NULL, data, 32, want);
+	aes(key, len, NULL, data, 32, want);
 	if (OK(tok_derive_ecb(base, &enc, data, 32, len, &k)))
 		same_aes(k, want, len);
 	tok_key_unref(&k);
@@ -384,6 +388,7 @@ static void derive_kdf108(struct tok *t, int h, size_t base_len, size_t len)
 {
 	const uint8_t label[10] = { 0, 0, 0, 2, 0x99, 0, 0, 0, (uint8_t)(len * 8 / 256),
 				    (uint8_t)(len * 8) };
+	const struct tok_kdf108 kdf = { hashes[h].hash, label, sizeof(label) };
 	struct tok_key_spec sign = { .type = TOK_GENERIC, .use = TOK_SIGN };
 	uint8_t key[32], want[64];
 	struct tok_key *base, *k = NULL;
@@ -391,7 +396,7 @@ static void derive_kdf108(struct tok *t, int h, size_t base_len, size_t len)
 
 	RAND_bytes(key, sizeof(key));
 	base = import(t, TOK_GENERIC, TOK_DERIVE, key, base_len, hashes[h].len);
-	err = tok_derive_kdf108(base, hashes[h].hash, &sign, label, sizeof(label), len, &k);
+	err = tok_derive_kdf108(base, &kdf, &sign, len, &k);
 	if (err == ERR_UNSUPPORTED) {
 		CU_ASSERT_STRING_EQUAL(tok_info(t)->label, "box");      /* SoftHSM2 lacks it */
 		CU_ASSERT(strstr(err_text(err), "CKR_MECHANISM_INVALID") != NULL);
@@ -441,6 +446,7 @@ static void import_find_destroy(struct tok *t)
 	same_aes(k, key, 32);
 	OK(tok_key_find(t, "host/a", "\0\1", 2, &k2));
 	same_aes(k2, key, 32);
+	tok_key_unref(&k2);
 	CU_ASSERT(tok_key_find(t, "host/a", "\0\2", 2, &k2) == ERR_KEY_ABSENT && !k2);
 	CU_ASSERT(tok_key_find(t, "host/b", "\0\1", 2, &k2) == ERR_KEY_ABSENT);
 	CU_ASSERT(strstr(err_text(ERR_KEY_ABSENT), "host/b") != NULL);

@@ -44,16 +44,15 @@ void options_help(unsigned options)
 
 static int parse_use(struct options *o, const char *arg)
 {
-	if (strcmp(arg, "accept") == 0)
-		o->use = KS_USE_ACCEPT;
-	else if (strcmp(arg, "initiate") == 0)
-		o->use = KS_USE_INITIATE;
-	else if (strcmp(arg, "both") == 0)
-		o->use = KS_USE_ACCEPT | KS_USE_INITIATE;
-	else
-		goto wrong;
-	return TOOL_OK;
-wrong:
+	static const char *const names[] = { NULL, "accept", "initiate", "both" };
+	unsigned i;
+
+	for (i = KS_USE_ACCEPT; i <= (KS_USE_ACCEPT | KS_USE_INITIATE); i++) {
+		if (strcmp(arg, names[i]) == 0) {
+			o->use = i;
+			return TOOL_OK;
+		}
+	}
 	say("--use %s: write accept, initiate or both", printable(arg));
 	return TOOL_USAGE;
 }

@@ -1,7 +1,6 @@
 /* Questions on the terminal. */
 #include <fcntl.h>
 #include <openssl/ui.h>
-#include <p11-kit/pin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,6 @@
 #define PIN_MAX 256
 
 
-static struct secret *pin;      /* p11-kit's copy points here until it is given back */
-
-static void pin_destroy(void *data)
-{
-	(void)data;
-	secret_free(&pin);
-}
-
 bool prompt_possible(void)
 {
 	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -31,32 +22,25 @@ bool prompt_possible(void)
 	return true;
 }
 
-/* p11-kit asks here for what no pin-source gives; a refused PIN is not asked for again. */
-static P11KitPin *ask_pin(const char *source, P11KitUri *uri, const char *description,
-			  P11KitPinFlags flags, void *data)
+static struct secret *ask_pin(const char *label)
 {
 	char prompt[128], check[PIN_MAX];
+	struct secret *pin;
 
-	(void)source;
-	(void)uri;
-	(void)data;
-	if ((flags & P11_KIT_PIN_FLAGS_RETRY) || pin || !prompt_possible() ||
-	    secret_new(PIN_MAX, &pin))
+	if (!prompt_possible() || secret_new(PIN_MAX, &pin))
 		return NULL;
-	snprintf(prompt, sizeof(prompt), "PIN of token \"%.64s\": ",
-		 description ? printable(description) : "");
+	snprintf(prompt, sizeof(prompt), "PIN of token \"%.64s\": ", printable(label));
 	/* libcrypto reads from /dev/tty without echo and puts the terminal right on signals */
-	if (UI_UTIL_read_pw((char *)pin->data, check, PIN_MAX, prompt, 0)) {
+	if (UI_UTIL_read_pw((char *)pin->data, check, PIN_MAX, prompt, 0))
 		secret_free(&pin);
-		return NULL;
-	}
-	pin->len = strlen((const char *)pin->data);
-	return p11_kit_pin_new_for_buffer(pin->data, pin->len, pin_destroy);
+	else
+		pin->len = strlen((const char *)pin->data);
+	return pin;
 }
 
 void prompt_register(void)
 {
-	p11_kit_pin_register_callback(P11_KIT_PIN_FALLBACK, ask_pin, NULL, NULL);
+	ks_conf_ask_pin(ask_pin);
 }
 
 bool prompt_yes(const char *question)

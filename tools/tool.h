@@ -67,7 +67,10 @@ void options_help(unsigned options);
 
 /* libkrb5, settings, and the token's URI (--token or the default keytab name).  TOOL_ code. */
 int tool_init(struct tool *t);
-/* Becomes --owner's USER if given, then opens the keytab on the token; messages name the cure. TOOL_ code. */
+/*
+ * Becomes --owner's USER if given, then opens the keytab on the token;
+ * messages name the cure.  TOOL_ code.
+ */
 int tool_open(struct tool *t, bool write);
 void tool_fini(struct tool *t);
 

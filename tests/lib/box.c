@@ -80,8 +80,10 @@ char *box_path(const char *name)
 char *box_file(const char *name, const char *text, unsigned mode)
 {
 	char *path = box_path(name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd;
 
+	unlink(path);           /* an earlier one may be read-only */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
 	    fchmod(fd, mode) || close(fd))
 		die("write", path);

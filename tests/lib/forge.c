@@ -70,11 +70,11 @@ static void seal(krb5_context ctx, const krb5_data *plain, const struct forge_ke
 	check(ctx, krb5_c_encrypt_length(ctx, k->etype, plain->length, &len), "encrypt length");
 	memset(out, 0, sizeof(*out));
 	out->enctype = k->etype;
-	out->kvno = k->kvno;
 	out->ciphertext.data = calloc(1, len);
 	out->ciphertext.length = (unsigned)len;
 	check(ctx, krb5_c_encrypt(ctx, &kb, KRB5_KEYUSAGE_KDC_REP_TICKET, NULL, plain, out),
 	      "sealing the ticket");
+	out->kvno = k->kvno;             /* encrypting cleared it */
 }
 
 static void session_key(krb5_context ctx, const struct forge_ticket *t,
@@ -108,6 +108,8 @@ static void seal_ticket(krb5_context ctx, const struct forge_ticket *t,
 	part.session = &c->keyblock;
 	part.client = c->client;
 	part.transited.tr_type = KRB5_DOMAIN_X500_COMPRESS;
+	part.transited.tr_contents.data = (char *)(uintptr_t)t->transited;
+	part.transited.tr_contents.length = t->transited ? (unsigned)strlen(t->transited) : 0;
 	part.times = c->times;
 	part.caddrs = t->caddrs;
 	part.authorization_data = t->authdata;

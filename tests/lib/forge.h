@@ -47,6 +47,7 @@ struct forge_ticket {
 	krb5_authdata **authdata;    /* of the ticket's encrypted part */
 	krb5_address **caddrs;
 	krb5_flags trans_flag_off;   /* set: the KDC's "transit checked" flag is left out */
+	const char *transited;       /* realms passed through, encoded; NULL: none */
 };
 
 /* A key with random bytes of the enctype's length. */

@@ -201,3 +201,19 @@ gss_buffer_desc pair_rotated(const gss_buffer_desc *token, size_t rrc)
 	memcpy(out + 16 + r, in + 16, n - r);
 	return (gss_buffer_desc){ token->length, out };
 }
+
+gss_buffer_desc pair_copy(const gss_buffer_desc *b)
+{
+	gss_buffer_desc c = { b->length, malloc(b->length + 1) };
+
+	if (!c.value)
+		die("no memory", 0);
+	if (b->length)
+		memcpy(c.value, b->value, b->length);
+	return c;
+}
+
+bool pair_same(const gss_buffer_desc *a, const gss_buffer_desc *b)
+{
+	return a->length == b->length && (!a->length || !memcmp(a->value, b->value, a->length));
+}

@@ -40,4 +40,8 @@ void pair_reset(struct pair_side *s);
 /* A token's octets, malloc'ed, rotated right by rrc and RRC set to it. */
 gss_buffer_desc pair_rotated(const gss_buffer_desc *token, size_t rrc);
 
+/* The octets again, malloc'ed; and whether two buffers hold the same ones. */
+gss_buffer_desc pair_copy(const gss_buffer_desc *b);
+bool pair_same(const gss_buffer_desc *a, const gss_buffer_desc *b);
+
 #endif

@@ -54,7 +54,7 @@ static void probe_invoke(void)
 
 void probe_mechs(void)
 {
-	gss_buffer_desc sasl = { 8, "GS2-KRB5" };
+	gss_buffer_desc sasl = show_text("GS2-KRB5");
 	gss_OID_set mechs = GSS_C_NO_OID_SET;
 	gss_OID mech = GSS_C_NO_OID, copy;
 	OM_uint32 major, minor, context = 0;

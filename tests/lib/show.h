@@ -28,6 +28,9 @@ void show_name(const char *what, gss_name_t name);
 /* Hex, for what is the same in every run. */
 void show_hex(const char *what, const gss_buffer_desc *b);
 
+/* A string's octets as a buffer. */
+gss_buffer_desc show_text(const char *s);
+
 /* The set's OIDs, in order. */
 void show_set(const char *what, gss_OID_set set);
 

@@ -1,0 +1,73 @@
+#include "tests/lib/msg.h"
+
+#include <stdio.h>
+
+#include "tests/lib/keys.h"
+
+#define SHA1_FIRST "aes256-cts aes128-cts aes256-sha2 aes128-sha2"
+
+const struct msg_config msg_configs[MSG_CONFIGS] = {
+	{ { 17, "aes128-cts", GSS_C_MUTUAL_FLAG }, 12, "softhsm" },
+	{ { 18, "aes256-cts", GSS_C_MUTUAL_FLAG }, 12, "softhsm" },
+	{ { 19, "aes128-sha2", GSS_C_MUTUAL_FLAG }, 16, "softhsm" },
+	{ { 20, "aes256-sha2", GSS_C_MUTUAL_FLAG }, 24, "softhsm" },
+	{ { 17, "aes128-cts", 0 }, 12, "softhsm" },
+	{ { 18, "aes256-cts", 0 }, 12, "nss" },
+	{ { 19, "aes128-sha2", 0 }, 16, "nss" },
+	{ { 20, "aes256-sha2", 0 }, 24, "nss" },
+	{ { 20, SHA1_FIRST, GSS_C_MUTUAL_FLAG }, 12, "nss" },
+	{ { 18, "aes256-cts", GSS_C_MUTUAL_FLAG | GSS_C_DCE_STYLE }, 12, "softhsm" },
+};
+
+struct pair msg_pairs[MSG_CONFIGS];
+uint8_t msg_octets[MSG_MEGABYTE];
+
+void msg_make(void)
+{
+	size_t i;
+
+	for (i = 0; i < MSG_MEGABYTE; i++)
+		msg_octets[i] = (uint8_t)(i * 7 + (i >> 8));
+	for (i = 0; i < MSG_CONFIGS; i++)
+		pair_make(keys_token(msg_configs[i].token), &msg_configs[i].want, &msg_pairs[i]);
+}
+
+void msg_free(void)
+{
+	size_t i;
+
+	for (i = 0; i < MSG_CONFIGS; i++)
+		pair_free(&msg_pairs[i]);
+}
+
+bool msg_check(bool ok, const char *what, size_t config, size_t n)
+{
+	if (!ok)
+		printf("\n    %s: config %zu, case %zu", what, config, n);
+	CU_ASSERT(ok);
+	return ok;
+}
+
+gss_buffer_desc msg_text(size_t n)
+{
+	return (gss_buffer_desc){ n, msg_octets };
+}
+
+int msg_run(const char *name, const CU_TestInfo *tests)
+{
+	unsigned failed;
+	CU_pSuite s;
+
+	msg_make();
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 99;
+	s = CU_add_suite(name, NULL, NULL);
+	for (; tests->pName; tests++)
+		CU_add_test(s, tests->pName, tests->pTestFunc);
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	failed = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	msg_free();
+	return failed ? 1 : 0;
+}

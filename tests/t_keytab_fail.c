@@ -1,0 +1,308 @@
+/*
+ * Imports, deletions and sweeps on tokens that fail: every PKCS#11 call in
+ * turn gives an error, injected by p11shim.so before the real token.  Whatever
+ * fails, what is listed opens tickets, and what is not listed can be imported.
+ */
+#include <CUnit/Basic.h>
+#include <errno.h>
+#include <krb5.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keystore/conf.h"
+#include "keystore/keytab.h"
+#include "keystore/keytab_int.h"
+#include "tests/lib/box.h"
+#include "tests/lib/forge.h"
+
+#define NEED(cond) need((cond), #cond, __LINE__)
+
+static const struct box_token *box;
+static struct ks_keytab *kt;
+static char *control, doing[128];
+static struct forge_key key;
+static struct ks_entry entry;
+
+/* Each token has a child of its own; what is not as it must be ends it. */
+static void need(bool ok, const char *what, int line)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "%s: line %d: %s [%s]\n", box->name, line, what, doing);
+	_exit(1);
+}
+
+static void rules(const char *text)
+{
+	char *path = box_file("shim.new", text, 0600);
+
+	if (rename(path, control) != 0)
+		exit(99);
+	free(path);
+}
+
+static void fail_call(const char *name, unsigned skip, int count, const char *rv)
+{
+	snprintf(doing, sizeof(doing), "fail %s %u %d %s", name, skip, count, rv);
+	rules(doing);
+}
+
+static char *shim_path(void)
+{
+	const char *given = getenv("GSSP11_SHIM");
+	char self[4096], *path = NULL;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (given)
+		return strdup(given);
+	self[n < 0 ? 0 : n] = '\0';
+	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
+		exit(99);
+	if (access(path, R_OK) != 0) {
+		free(path);
+		if (asprintf(&path, "%s/.libs/p11shim.so", self) < 0)
+			exit(99);
+	}
+	return path;
+}
+
+static void open_keytab(void)
+{
+	char *path = shim_path(), *uri = NULL;
+	struct ks_conf conf = { .module_init = box->module_init ? strdup(box->module_init) : NULL,
+				.state_dir = box_path("state") };
+
+	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", box->bare, path,
+		     box->pin_file) < 0)
+		exit(99);
+	NEED(ks_keytab_open(&conf, uri, true, &kt) == 0);
+	ks_conf_fini(&conf);
+	free(uri);
+	free(path);
+}
+
+static size_t listed(void)
+{
+	struct ks_entry *all;
+	size_t n;
+
+	ks_keytab_forget(kt);
+	NEED(ks_keytab_entries(kt, &all, &n) == 0);
+	ks_entries_free(&all, n);
+	return n;
+}
+
+static size_t objects(void)
+{
+	struct tok_object *objs;
+	size_t n;
+
+	NEED(tok_objects_list(ks_keytab_token(kt), NULL, &objs, &n) == 0);
+	tok_objects_free(&objs, n);
+	return n;
+}
+
+/* The entry that is listed is whole: importing it again compares every derived key. */
+static bool whole(void)
+{
+	return ks_keytab_import(kt, &entry, key.bytes, key.len) == EEXIST;
+}
+
+static void clean(void)
+{
+	size_t n;
+
+	rules("");
+	if (listed())
+		NEED(ks_keytab_delete(kt, &entry) == 0);
+	NEED(ks_keytab_sweep(kt, &n) == 0);
+	NEED(objects() == 0);
+}
+
+/* The error says what was being done, with which entry, and on which token. */
+static void check_text(err_t err)
+{
+	const char *text = err_text(err);
+
+	NEED(text && strstr(text, box->label));
+	if (err == ERR_TOKEN_FAILED)
+		NEED(strstr(text, "C_") && strstr(text, "CKR_"));
+}
+
+static bool import_failing(const char *name, unsigned skip, const char *rv)
+{
+	err_t err;
+
+	fail_call(name, skip, 1, rv);
+	err = ks_keytab_import(kt, &entry, key.bytes, key.len);
+	rules("");
+	if (err) {
+		check_text(err);
+		NEED(listed() == 0);
+		NEED(objects() == 0);    /* taken back, not only unlisted */
+	} else {
+		NEED(listed() == 1 && whole());
+	}
+	clean();
+	return err != 0;
+}
+
+static const char *const calls[] = {
+	"C_CreateObject", "C_CopyObject", "C_FindObjectsInit", "C_FindObjects", "C_SignInit", "C_Sign",
+	"C_DecryptInit", "C_Decrypt", "C_EncryptInit", "C_Encrypt", "C_OpenSession",
+	"C_GetAttributeValue"
+};
+
+/* CKR_DEVICE_MEMORY once, at each creation of an object and at some of the other calls. */
+static void import_once(void)
+{
+	unsigned failures = 0, skip;
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		for (skip = 0; skip < 12; skip += i ? 4 : 1)
+			failures += import_failing(calls[i], skip, "31");
+	}
+	NEED(failures > 12);
+}
+
+/* Nothing works any more from some call on: what is left never counts, and goes with the sweep. */
+static void import_broken(void)
+{
+	unsigned skip, left = 0;
+	size_t n;
+	err_t err;
+
+	for (skip = 0; skip < 60; skip += 6) {
+		fail_call("*", skip, -1, "31");
+		err = ks_keytab_import(kt, &entry, key.bytes, key.len);
+		rules("");
+		NEED(err != 0);
+		NEED(listed() == 0 || whole());
+		if (!listed()) {
+			NEED(ks_keytab_sweep(kt, &n) == 0);
+			left += n > 0;
+		}
+		clean();
+	}
+	NEED(left > 0);
+}
+
+/* A lost worker session in the middle is not noticed. */
+static void import_lost(void)
+{
+	unsigned skip, failures = 0;
+
+	for (skip = 0; skip < 7; skip++)
+		failures += import_failing("C_CreateObject", skip, "b3");
+	for (skip = 0; skip < 4; skip++)
+		failures += import_failing("C_Sign", skip, "b3");
+	NEED(failures == 0);
+}
+
+/* A deletion that fails half-way has made the entry invisible or left it whole. */
+static void delete_failing(void)
+{
+	unsigned skip;
+	err_t err;
+
+	for (skip = 0; skip < 8; skip++) {
+		NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
+		fail_call("C_DestroyObject", skip, -1, "31");
+		err = ks_keytab_delete(kt, &entry);
+		rules("");
+		NEED((err == 0) == (skip == 7));
+		NEED(listed() == (skip == 0 ? 1 : 0));
+		if (skip == 0)
+			NEED(whole());
+		clean();
+	}
+}
+
+static void sweep_failing(void)
+{
+	unsigned skip;
+	size_t n;
+
+	fail_call("*", 40, -1, "31");
+	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) != 0);
+	rules("");
+	for (skip = 0; skip < 3; skip++) {
+		fail_call("C_DestroyObject", skip, -1, "31");
+		if (ks_keytab_sweep(kt, &n))
+			check_text(ERR_TOKEN_FAILED);
+		rules("");
+	}
+	clean();
+}
+
+static void run_all(void)
+{
+	forge_random_key(&key, "fail@TEST.ORG", 17, 6);
+	entry = (struct ks_entry){ .principal = (char *)(uintptr_t)key.principal, .kvno = 6,
+				   .etype = 17, .use = KS_USE_ACCEPT };
+	open_keytab();
+	/* what the token can do is found out once, here, and not while it fails */
+	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
+	clean();
+	import_once();
+	import_broken();
+	import_lost();
+	delete_failing();
+	sweep_failing();
+}
+
+static void run_token(const char *name)
+{
+	int status = -1;
+	pid_t pid;
+
+	box = box_token(name);
+	setenv("P11SHIM_MODULE", box->module, 1);
+	rules("");
+	pid = fork();
+	if (pid == 0) {
+		run_all();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
+static void test_softhsm(void)
+{
+	run_token("softhsm");
+}
+
+static void test_nss(void)
+{
+	run_token("nss");
+}
+
+int main(void)
+{
+	unsigned failed;
+	char *path;
+	CU_pSuite s;
+
+	if (CU_initialize_registry())
+		return 99;
+	box_tokens(NULL);
+	path = box_file("krb5.conf", FORGE_CONF, 0600);
+	setenv("KRB5_CONFIG", path, 1);
+	free(path);
+	control = box_path("shim.ctl");
+	setenv("P11SHIM_CTL", control, 1);
+	s = CU_add_suite("failing tokens", NULL, NULL);
+	CU_ADD_TEST(s, test_softhsm);
+	CU_ADD_TEST(s, test_nss);
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	failed = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	return failed ? 1 : 0;
+}
