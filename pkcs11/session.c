@@ -1,10 +1,13 @@
 /* Sessions: the holder, the workers, and what to do when they are lost. */
 #include "pkcs11/result.h"
+#include "pkcs11/secret.h"
 #include "pkcs11/tokpriv.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include <openssl/rand.h>
 
 enum {
 	CONNECT_TRIES = 7,              /* waits of 10, 20, ... 320 ms: 0.6 s in all */
@@ -214,6 +217,20 @@ static void note_failure(struct tok *t, err_t err, long started)
 	snprintf(t->down_text, sizeof(t->down_text), "%s", text ? text : "");
 }
 
+/*
+ * A soft token's generator is process memory: after fork() parent and children
+ * would draw the same keys (measured on NSS softoken 3.87).  Octets of our own
+ * set them apart; a token with a generator of its own refuses them, rightly.
+ */
+static void seed(struct tok *t)
+{
+	uint8_t own[32];
+
+	if (RAND_bytes(own, sizeof(own)) == 1)
+		(void)traced(t, "C_SeedRandom", t->f->C_SeedRandom(t->holder, own, sizeof(own)));
+	secret_wipe(own, sizeof(own));
+}
+
 static err_t connect_token(struct tok *t)
 {
 	long started = now_ms();
@@ -230,6 +247,7 @@ static err_t connect_token(struct tok *t)
 		return err;
 	}
 	t->down_until = 0;
+	seed(t);
 	atomic_store(&t->forks, atomic_load(&tok_forks));
 	atomic_store(&t->up, true);
 	trace("token %s (slot %lu) is connected, generation %u", t->info.label,
@@ -261,6 +279,8 @@ static void after_fork(struct tok *t)
 	if (module_start(t->mod, &fresh) || fresh || !login_state(t, &logged_in) ||
 	    (t->login_needed && !logged_in))
 		lose(t);
+	else
+		seed(t);
 	atomic_store(&t->forks, forks);
 }
 

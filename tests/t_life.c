@@ -202,6 +202,60 @@ static void test_fork(void)
 	}
 }
 
+/* 16 octets from the generator, and what a generated key makes of 16 zeros. */
+static bool draw(struct tok *t, uint8_t out[32])
+{
+	struct tok_key_spec spec = { .type = TOK_AES, .use = TOK_ENCRYPT };
+	static const uint8_t zero[16];
+	struct tok_key *k;
+	bool done;
+
+	if (tok_random(t, out, 16) || tok_key_generate(t, &spec, 32, &k))
+		return false;
+	done = !tok_cbc_encrypt(k, zero, zero, 16, out + 16);
+	tok_key_unref(&k);
+	return done;
+}
+
+struct drawn {
+	struct tok *t;
+	int fd;
+};
+
+static bool child_draws(void *arg)
+{
+	struct drawn *d = arg;
+	uint8_t out[32];
+
+	return draw(d->t, out) && write(d->fd, out, sizeof(out)) == sizeof(out);
+}
+
+/* Parent and children never draw the same: NSS softoken left alone does. */
+static void test_fork_random(void)
+{
+	uint8_t got[3][32] = { { 0 } };
+	int fds[2];
+	size_t i, j;
+
+	for (i = 0; i < n_boxes; i++) {
+		struct drawn d = { open_box(&boxes[i]), -1 };
+
+		CU_ASSERT_FATAL(draw(d.t, got[0]) && pipe(fds) == 0);
+		d.fd = fds[1];
+		for (j = 0; j < 2; j++) {
+			CU_ASSERT(in_child(child_draws, &d));
+			CU_ASSERT(read(fds[0], got[j], 32) == 32);
+		}
+		CU_ASSERT(draw(d.t, got[2]));
+		for (j = 0; j < 3; j++) {
+			CU_ASSERT(memcmp(got[j], got[(j + 1) % 3], 16) != 0);
+			CU_ASSERT(memcmp(got[j] + 16, got[(j + 1) % 3] + 16, 16) != 0);
+		}
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
 /* A module that p11-kit manages loses all in the child, and finds its token keys again. */
 static void test_fork_managed(void)
 {
@@ -430,6 +484,7 @@ int main(int argc, char **argv)
 	CU_ADD_TEST(s, test_cold);
 	CU_ADD_TEST(s, test_threads);
 	CU_ADD_TEST(s, test_fork);
+	CU_ADD_TEST(s, test_fork_random);
 	CU_ADD_TEST(s, test_fork_then_threads);
 	CU_ADD_TEST(s, test_fork_managed);
 	CU_ADD_TEST(s, test_sessions_closed);

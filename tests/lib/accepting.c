@@ -88,8 +88,9 @@ static void write_files(const char *extra)
 	setenv("GSS_MECH_CONFIG", path, 1);
 	free(text);
 	free(path);
-	text = print_new(FORGE_CONF "[appdefaults]\n gssp11 = {\n  module-init = libsoftokn3.so: %s\n"
-			 " }\n%s", init, extra ? extra : "");
+	/* The first of several values counts. */
+	text = print_new("%s" FORGE_CONF "[appdefaults]\n gssp11 = {\n"
+			 "  module-init = libsoftokn3.so: %s\n }\n", extra ? extra : "", init);
 	path = box_file("krb5.conf", text, 0600);
 	setenv("KRB5_CONFIG", path, 1);
 	free(text);

@@ -79,6 +79,18 @@ void acc_stock(gss_cred_id_t c, const gss_buffer_desc *token, const gss_channel_
 void acc_again(struct mech_cred *c, const gss_buffer_desc *token, struct acc_answer *a);
 void acc_answer_fini(struct acc_answer *a);
 
+/* A token with a checksum of these flags and r's other wishes. */
+gss_buffer_desc acc_usual(struct acc_req *r, uint32_t flags);
+
+/*
+ * Both acceptors' answers to the token.  They must agree (CUnit assertions) on
+ * the major status, the minor where the stock one is real, the error token and,
+ * on success, what is told.  Gives this module's minor status; 0 for success.
+ */
+err_t acc_both(struct mech_cred *c, gss_cred_id_t s, const gss_buffer_desc *token,
+	       const gss_channel_bindings_t cb, OM_uint32 *major);
+bool acc_is_asn1(OM_uint32 minor);
+
 /* The error code in a framed KRB-ERROR; -1 when the token is not one. */
 int acc_error_code(const gss_buffer_desc *token);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/show.h"
+#include "tests/lib/probe_use.h"
 
 static OM_uint32 major, minor, ignored;
 
@@ -15,6 +15,7 @@ struct way {
 	gss_OID mech;                     /* NULL: krb5 */
 	const char *acceptor;             /* host-based name of its credential; NULL: none, "": any */
 	int spoil;                        /* octet of the first token to change, from the end; 0: none */
+	int both;                         /* its credential can initiate, too */
 	int no_names;                     /* the acceptor wants no source name and no credential */
 };
 
@@ -43,8 +44,8 @@ static gss_cred_id_t acceptor_cred(const struct way *w)
 		b = show_text(w->acceptor);
 		gss_import_name(&minor, &b, GSS_C_NT_HOSTBASED_SERVICE, &n);
 	}
-	major = gss_acquire_cred(&minor, n, 0, (gss_OID_set)gss_mech_set_krb5_both, GSS_C_ACCEPT, &c,
-				 NULL, NULL);
+	major = gss_acquire_cred(&minor, n, 0, (gss_OID_set)gss_mech_set_krb5_both,
+				 w->both ? GSS_C_BOTH : GSS_C_ACCEPT, &c, NULL, NULL);
 	show_status("acceptor's credential", major, minor);
 	gss_release_name(&ignored, &n);
 	return c;
@@ -66,6 +67,24 @@ static OM_uint32 leg_init(const struct way *w, struct ends *e, gss_name_t target
 	return status;
 }
 
+static void inquire_deleg(gss_cred_id_t c)
+{
+	gss_name_t name = GSS_C_NO_NAME;
+	gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+	gss_cred_usage_t usage = -1;
+	OM_uint32 life = 7;
+
+	major = gss_inquire_cred(&minor, c, &name, &life, &usage, NULL);
+	show_status("  delegated credential", major, minor);
+	show("  life %s usage %d", show_life(life), usage);
+	show_name("  name", name);
+	gss_release_name(&ignored, &name);
+	major = gss_inquire_cred_by_oid(&minor, c, (gss_OID)GSS_KRB5_GET_CRED_IMPERSONATOR, &set);
+	show_status("  impersonator", major, minor);
+	show("  %zu values", set ? set->count : 0);
+	gss_release_buffer_set(&ignored, &set);
+}
+
 static OM_uint32 leg_accept(const struct way *w, struct ends *e, gss_cred_id_t cred,
 			    gss_buffer_t in, gss_buffer_t out)
 {
@@ -83,6 +102,8 @@ static OM_uint32 leg_accept(const struct way *w, struct ends *e, gss_cred_id_t c
 		     show_life(life), deleg != GSS_C_NO_CREDENTIAL);
 		show_name("  source", src);
 	}
+	if (deleg != GSS_C_NO_CREDENTIAL)
+		inquire_deleg(deleg);
 	show("  token %d, context %d", out->length > 0, e->a != GSS_C_NO_CONTEXT);
 	gss_release_name(&ignored, &src);
 	gss_release_cred(&ignored, &deleg);
@@ -120,235 +141,25 @@ static void converse(const struct way *w, struct ends *e)
 	gss_release_cred(&ignored, &cred);
 }
 
-/* ---- what a context tells ---- */
-
-static void inquire(const char *who, gss_ctx_id_t c)
-{
-	gss_name_t i = GSS_C_NO_NAME, a = GSS_C_NO_NAME;
-	OM_uint32 life = 7, flags = 7;
-	gss_OID mech = GSS_C_NO_OID;
-	int local = -1, open = -1;
-
-	show("-- %s", who);
-	major = gss_inquire_context(&minor, c, &i, &a, &life, &mech, &flags, &local, &open);
-	if (show_status("inquire_context", major, minor)) {
-		show("  life %s mech %s flags %#x local %d open %d", show_life(life), show_oid(mech),
-		     (unsigned)flags, local, open);
-		show_name("  initiator", i);
-		show_name("  acceptor", a);
-	}
-	gss_release_name(&ignored, &i);
-	gss_release_name(&ignored, &a);
-	life = 7;
-	major = gss_context_time(&minor, c, &life);
-	show_status("context_time", major, minor);
-	show("  %s", show_life(life));
-}
-
-static void inquire_oids(gss_ctx_id_t c)
-{
-	gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
-	gss_buffer_desc authz = GSS_C_EMPTY_BUFFER;
-	krb5_timestamp authtime = 0;
-	krb5_flags flags = 0;
-
-	major = gss_krb5_get_tkt_flags(&minor, c, &flags);
-	show_status("get_tkt_flags", major, minor);
-	show("  %#x", (unsigned)flags);
-	major = gsskrb5_extract_authtime_from_sec_context(&minor, c, &authtime);
-	show_status("extract_authtime", major, minor);
-	show("  %d", authtime != 0);
-	major = gsskrb5_extract_authz_data_from_sec_context(&minor, c, 1, &authz);
-	show_status("extract_authz_data", major, minor);
-	gss_release_buffer(&ignored, &authz);
-	major = gss_inquire_sec_context_by_oid(&minor, c, GSS_C_SEC_CONTEXT_SASL_SSF, &set);
-	if (show_status("SASL SSF", major, minor))
-		show_hex("  ssf", &set->elements[0]);
-	gss_release_buffer_set(&ignored, &set);
-	major = gss_inquire_sec_context_by_oid(&minor, c, GSS_C_INQ_SSPI_SESSION_KEY, &set);
-	if (show_status("session key", major, minor))
-		show("  session key: %zu values, %zu octets", set->count, set->elements[0].length);
-	gss_release_buffer_set(&ignored, &set);
-	major = gss_inquire_sec_context_by_oid(&minor, c, GSS_C_NT_USER_NAME, &set);
-	show_status("an unknown question", major, minor);
-	major = gss_set_sec_context_option(&minor, &c, GSS_C_NT_USER_NAME, &authz);
-	show_status("an unknown option", major, minor);
-}
-
-/* ---- messages ---- */
-
-static void message(gss_ctx_id_t from, gss_ctx_id_t to, int conf)
-{
-	gss_buffer_desc in = show_text("hello"), wrapped, mic, out;
-	int state = -1;
-	gss_qop_t qop = 7;
-
-	major = gss_wrap(&minor, from, conf, GSS_C_QOP_DEFAULT, &in, &state, &wrapped);
-	if (!show_status("wrap", major, minor))
-		return;
-	show("  conf %d, %zu octets", state, wrapped.length);
-	for (int i = 0; i < 2; i++) {
-		gss_buffer_desc copy = { wrapped.length, malloc(wrapped.length) };
-
-		memcpy(copy.value, wrapped.value, wrapped.length);
-		major = gss_unwrap(&minor, to, &copy, &out, &state, &qop);
-		show_status("unwrap", major, minor);
-		show("  conf %d qop %u \"%.*s\"", state, (unsigned)qop, (int)out.length,
-		     (char *)out.value);
-		gss_release_buffer(&ignored, &out);
-		free(copy.value);
-	}
-	gss_release_buffer(&ignored, &wrapped);
-	major = gss_get_mic(&minor, from, GSS_C_QOP_DEFAULT, &in, &mic);
-	show_status("get_mic", major, minor);
-	major = gss_verify_mic(&minor, to, &in, &mic, &qop);
-	show_status("verify_mic", major, minor);
-	in = show_text("Hello");
-	major = gss_verify_mic(&minor, to, &in, &mic, &qop);
-	show_status("verify_mic of another text", major, minor);
-	gss_release_buffer(&ignored, &mic);
-}
-
-static void iov(gss_ctx_id_t from, gss_ctx_id_t to)
-{
-	char data[] = "some data", header[] = "header";
-	gss_iov_buffer_desc v[] = {
-		{ GSS_IOV_BUFFER_TYPE_HEADER | GSS_IOV_BUFFER_FLAG_ALLOCATE, { 0, NULL } },
-		{ GSS_IOV_BUFFER_TYPE_SIGN_ONLY, { sizeof(header), header } },
-		{ GSS_IOV_BUFFER_TYPE_DATA, { sizeof(data), data } },
-		{ GSS_IOV_BUFFER_TYPE_TRAILER | GSS_IOV_BUFFER_FLAG_ALLOCATE, { 0, NULL } },
-	};
-	gss_iov_buffer_desc m[] = {
-		{ GSS_IOV_BUFFER_TYPE_DATA, { sizeof(data), data } },
-		{ GSS_IOV_BUFFER_TYPE_MIC_TOKEN | GSS_IOV_BUFFER_FLAG_ALLOCATE, { 0, NULL } },
-	};
-	gss_qop_t qop = 7;
-	int state = -1;
-
-	major = gss_wrap_iov_length(&minor, from, 1, 0, &state, v, 4);
-	show_status("wrap_iov_length", major, minor);
-	show("  header %zu trailer %zu", v[0].buffer.length, v[3].buffer.length);
-	major = gss_wrap_iov(&minor, from, 1, 0, &state, v, 4);
-	show_status("wrap_iov", major, minor);
-	major = gss_unwrap_iov(&minor, to, &state, &qop, v, 4);
-	show_status("unwrap_iov", major, minor);
-	show("  conf %d \"%s\"", state, data);
-	gss_release_iov_buffer(&ignored, v, 4);
-	major = gss_get_mic_iov_length(&minor, from, 0, m, 2);
-	show_status("get_mic_iov_length", major, minor);
-	show("  %zu", m[1].buffer.length);
-	major = gss_get_mic_iov(&minor, from, 0, m, 2);
-	show_status("get_mic_iov", major, minor);
-	major = gss_verify_mic_iov(&minor, to, &qop, m, 2);
-	show_status("verify_mic_iov", major, minor);
-	gss_release_iov_buffer(&ignored, m, 2);
-}
-
-/* Not in the DCE style: the stock mechanism does not read its own tokens there. */
-static void aead(gss_ctx_id_t i, gss_ctx_id_t a)
-{
-	gss_buffer_desc in = show_text("hello"), assoc = show_text("abc"), out, back;
-	OM_uint32 flags = 0;
-	int state = -1;
-
-	gss_inquire_context(&minor, i, NULL, NULL, NULL, NULL, &flags, NULL, NULL);
-	if (flags & GSS_C_DCE_STYLE)
-		return;
-	major = gss_wrap_aead(&minor, i, 1, 0, &assoc, &in, &state, &out);
-	show_status("wrap_aead", major, minor);
-	major = gss_unwrap_aead(&minor, a, &out, &assoc, &back, &state, NULL);
-	show_status("unwrap_aead", major, minor);
-	show("  conf %d \"%.*s\"", state, (int)back.length, (char *)back.value);
-	gss_release_buffer(&ignored, &out);
-	gss_release_buffer(&ignored, &back);
-}
-
-static void pseudo_random(gss_ctx_id_t i, gss_ctx_id_t a)
-{
-	gss_buffer_desc in = show_text("hello"), prf[2];
-
-	major = gss_pseudo_random(&minor, i, GSS_C_PRF_KEY_FULL, &in, 20, &prf[0]);
-	show_status("pseudo_random", major, minor);
-	major = gss_pseudo_random(&minor, a, GSS_C_PRF_KEY_FULL, &in, 20, &prf[1]);
-	show_status("pseudo_random of the other side", major, minor);
-	show("  pseudo_random equal %d", prf[0].length == 20 && prf[1].length == 20
-	     && !memcmp(prf[0].value, prf[1].value, 20));
-	gss_release_buffer(&ignored, &prf[0]);
-	gss_release_buffer(&ignored, &prf[1]);
-	major = gss_pseudo_random(&minor, i, 9, &in, 20, &prf[0]);
-	show_status("pseudo_random with a strange key", major, minor);
-}
-
-static void the_rest(gss_ctx_id_t i, gss_ctx_id_t a)
-{
-	gss_buffer_desc in = show_text("hello"), out;
-	OM_uint32 max = 7;
-	int state = -1;
-
-	aead(i, a);
-	for (int conf = 0; conf < 2; conf++) {
-		major = gss_wrap_size_limit(&minor, i, conf, 0, 1000, &max);
-		show_status("wrap_size_limit", major, minor);
-		show("  %u", (unsigned)max);
-	}
-	pseudo_random(i, a);
-	major = gss_get_mic(&minor, i, 9, &in, &out);
-	show_status("get_mic with a strange qop", major, minor);
-	major = gss_unwrap(&minor, a, &in, &out, &state, NULL);
-	show_status("unwrap of rubbish", major, minor);
-	major = gss_process_context_token(&minor, a, &in);
-	show_status("process_context_token", major, minor);
-}
-
-static void travel(gss_ctx_id_t *c)
-{
-	gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
-	unsigned char *p;
-
-	major = gss_export_sec_context(&minor, c, &token);
-	if (!show_status("export_sec_context", major, minor))
-		return;
-	p = token.value;
-	/* the octets behind the OID are the same mechanism's in any case */
-	show("  export_sec_context: gone %d, OID of %d octets", *c == GSS_C_NO_CONTEXT, p[3]);
-	major = gss_import_sec_context(&minor, &token, c);
-	show_status("import_sec_context", major, minor);
-	gss_release_buffer(&ignored, &token);
-}
-
-static void lucid(gss_ctx_id_t *c)
-{
-	gss_krb5_lucid_context_v1_t *l = NULL;
-
-	major = gss_krb5_export_lucid_sec_context(&minor, c, 1, (void **)&l);
-	if (!show_status("export_lucid_sec_context", major, minor))
-		return;
-	show("  lucid: protocol %u initiate %u key %u of %u octets, gone %d", (unsigned)l->protocol,
-	     (unsigned)l->initiate, (unsigned)l->cfx_kd.ctx_key.type,
-	     (unsigned)l->cfx_kd.ctx_key.length, *c == GSS_C_NO_CONTEXT);
-	major = gss_krb5_free_lucid_sec_context(&minor, l);
-	show_status("free_lucid_sec_context", major, minor);
-}
-
 static void use(struct ends *e)
 {
-	inquire("initiator", e->i);
-	inquire_oids(e->i);
-	inquire("acceptor", e->a);
-	inquire_oids(e->a);
+	probe_inquire("initiator", e->i);
+	probe_inquire_oids(e->i);
+	probe_inquire("acceptor", e->a);
+	probe_inquire_oids(e->a);
 	for (int conf = 0; conf < 2; conf++) {
-		message(e->i, e->a, conf);
-		message(e->a, e->i, conf);
+		probe_message(e->i, e->a, conf);
+		probe_message(e->a, e->i, conf);
 	}
-	iov(e->i, e->a);
-	iov(e->a, e->i);
-	the_rest(e->i, e->a);
-	travel(&e->a);
-	travel(&e->i);
-	inquire("initiator, imported", e->i);
-	inquire("acceptor, imported", e->a);
-	message(e->i, e->a, 1);
-	lucid(&e->a);
+	probe_iov(e->i, e->a);
+	probe_iov(e->a, e->i);
+	probe_the_rest(e->i, e->a);
+	probe_travel(&e->a);
+	probe_travel(&e->i);
+	probe_inquire("initiator, imported", e->i);
+	probe_inquire("acceptor, imported", e->a);
+	probe_message(e->i, e->a, 1);
+	probe_lucid(&e->a);
 }
 
 static void go(const struct way *w)
@@ -360,7 +171,7 @@ static void go(const struct way *w)
 	if (e.i != GSS_C_NO_CONTEXT && e.a != GSS_C_NO_CONTEXT)
 		use(&e);
 	else if (e.i != GSS_C_NO_CONTEXT)
-		inquire("initiator alone", e.i);
+		probe_inquire("initiator alone", e.i);
 	major = gss_delete_sec_context(&minor, &e.i, GSS_C_NO_BUFFER);
 	show_status("delete_sec_context", major, minor);
 	gss_delete_sec_context(&minor, &e.a, GSS_C_NO_BUFFER);
@@ -380,6 +191,7 @@ static const struct way ways[] = {
 	{ .what = "any acceptor", .target = WWW, .flags = ALL, .acceptor = "" },
 	{ .what = "wrong acceptor", .target = WWW, .flags = ALL, .acceptor = "host@www.test.org" },
 	{ .what = "no acceptor", .target = WWW, .flags = ALL, .acceptor = "imap@www.test.org" },
+	{ .what = "acceptor that initiates", .target = WWW, .flags = ALL, .acceptor = "", .both = 1 },
 	{ .what = "no names", .target = WWW, .flags = ALL, .no_names = 1 },
 	{ .what = "bound", .target = WWW, .flags = ALL, .bind_i = "tls", .bind_a = "tls" },
 	{ .what = "bound otherwise", .target = WWW, .flags = ALL, .bind_i = "tls", .bind_a = "no" },
@@ -404,8 +216,8 @@ static void twice(void)
 	show("==== a replay");
 	gss_import_name(&minor, &name, GSS_C_NT_HOSTBASED_SERVICE, &target);
 	leg_init(&w, &e, target, &in, &token);
-	inquire("half an initiator", e.i);
-	message(e.i, e.i, 1);
+	probe_inquire("half an initiator", e.i);
+	probe_message(e.i, e.i, 1);
 	leg_accept(&w, &e, GSS_C_NO_CREDENTIAL, &token, &out);
 	gss_release_buffer(&ignored, &out);
 	show("-- on the same handle");
@@ -508,7 +320,7 @@ void probe_import(const char *dir)
 	major = gss_import_sec_context(&minor, &token, &c);
 	if (!show_status("import_sec_context", major, minor))
 		exit(1);
-	inquire("imported", c);
+	probe_inquire("imported", c);
 	major = gss_unwrap(&minor, c, &in, &out, NULL, NULL);
 	if (!show_status("unwrap", major, minor))
 		exit(1);
