@@ -222,14 +222,23 @@ static bool no_verdict(err_t err)
 	       err == ERR_PIN_LOCKED || err == ERR_MODULE;
 }
 
-static err_t probe_all(struct tok *t, unsigned *caps)
+/*
+ * *sure is false when a call failed in a way that may pass: such an answer is
+ * asked for twice, and never kept beyond this process.
+ */
+static err_t probe_all(struct tok *t, unsigned *caps, bool *sure)
 {
 	size_t i;
 	err_t err;
 
 	*caps = 0;
+	*sure = true;
 	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
 		err = probes[i].run(t, probes[i].etype);
+		if (err == ERR_TOKEN_FAILED)
+			err = probes[i].run(t, probes[i].etype);
+		if (err == ERR_TOKEN_FAILED)
+			*sure = false;
 		if (no_verdict(err))
 			return err_prefix(err, "trying %s", probes[i].mechanism);
 		if (!err)
@@ -265,13 +274,14 @@ static void remember(struct tok *t, unsigned caps)
 
 err_t ks_caps_probe(struct tok *t, unsigned *caps)
 {
-	err_t err = probe_all(t, caps);
+	bool sure;
+	err_t err = probe_all(t, caps, &sure);
 
 	if (err)
 		return err;
 	remember(t, *caps);
 	/* A token that can do next to nothing is more likely broken today than made so. */
-	if (*caps & KS_CAP_CBC)
+	if (sure && (*caps & KS_CAP_CBC))
 		ks_verdict_write(t, *caps);
 	return 0;
 }
@@ -295,7 +305,8 @@ err_t ks_caps_get(struct tok *t, unsigned *caps)
 
 /* ---- what it means for an enctype ---- */
 
-unsigned ks_caps_needed(int32_t etype)
+/* The bits that an enctype cannot do without. */
+static unsigned caps_needed(int32_t etype)
 {
 	return KS_CAP_CBC | (etype == 19 ? KS_CAP_HMAC_SHA256 :
 			     etype == 20 ? KS_CAP_HMAC_SHA384 : KS_CAP_HMAC_SHA1);
@@ -338,7 +349,7 @@ err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_required)
 	err = ks_caps_get(t, &caps);
 	if (err)
 		return err;
-	what = missing(caps, ks_caps_needed(etype));
+	what = missing(caps, caps_needed(etype));
 	if (what)
 		return err_set(ERR_UNSUPPORTED, "token \"%s\" cannot hold %s keys: it lacks %s",
 			       label, e->name, what);
@@ -352,4 +363,14 @@ err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_required)
 	return err_set(ERR_POLICY, "exposure = on-token: lifting %s session keys out of messages "
 		       "inside token \"%s\" (CKM_EXTRACT_KEY_FROM_KEY) is not done by this version; "
 		       "use exposure = transient", e->name, label);
+}
+
+err_t ks_exposure_check_adopted(struct tok *t, bool on_token_required)
+{
+	if (!on_token_required)
+		return 0;
+	return err_set(ERR_POLICY, "exposure = on-token: an initiator's keys are made in memory by "
+		       "the stock mechanism; lifting them out of messages inside token \"%s\" "
+		       "(CKM_EXTRACT_KEY_FROM_KEY) is not done by this version; use exposure = "
+		       "transient, or no session_token", tok_info(t)->label);
 }

@@ -42,8 +42,7 @@ bool ks_cap_at(size_t i, unsigned *bit, const char **name, const char **mechanis
 /* The PKCS#11 mechanism behind one bit; NULL for none. */
 const char *ks_cap_mechanism(unsigned bit);
 
-/* The bits that an enctype cannot do without, and the one that derives on the token. */
-unsigned ks_caps_needed(int32_t etype);
+/* The bit of the mechanism that derives an enctype's keys on the token. */
 unsigned ks_cap_derive(int32_t etype);
 
 /*
@@ -53,6 +52,12 @@ unsigned ks_cap_derive(int32_t etype);
  * mechanism.  KRB5_BAD_ENCTYPE.
  */
 MUST err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_required);
+
+/*
+ * The same for keys of any enctype that the stock mechanism made in host
+ * memory, before they are taken over: ERR_POLICY with on_token_required.
+ */
+MUST err_t ks_exposure_check_adopted(struct tok *t, bool on_token_required);
 
 /* Probes now, whatever is remembered, and remembers the result (gssp11 doctor). */
 MUST err_t ks_caps_probe(struct tok *t, unsigned *caps);

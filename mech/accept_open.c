@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/probe.h"
 #include "mech/codes.h"
 #include "mech/match.h"
 #include "pkcs11/trace.h"
@@ -87,6 +88,18 @@ static bool is_mismatch(err_t err)
 	       err == ERR_KEY_ABSENT || (err >= ASN1_BAD_TIMEFORMAT && err <= ASN1_OMITTED);
 }
 
+err_t mech_accept_exposure(struct accept *a, int32_t etype)
+{
+	struct mech_cred *c = a->cred;
+	struct tok *t = c->session_token ? c->session_token : ks_keytab_token(c->keytab);
+	err_t err;
+
+	if (c->conf.exposure != KS_CONF_ON_TOKEN)
+		return 0;
+	err = ks_exposure_check(t, etype, true);
+	return err ? err_prefix(err, "accepting for %s", a->server) : 0;
+}
+
 static err_t open_with(struct hunt *h, const struct ks_entry *e)
 {
 	struct accept *a = h->a;
@@ -98,7 +111,9 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	err_t err;
 
 	h->tried = true;
-	err = ks_keytab_key(a->cred->keytab, e, &key);
+	err = mech_accept_exposure(a, e->etype);
+	if (!err)
+		err = ks_keytab_key(a->cred->keytab, e, &key);
 	if (!err)
 		err = ks_part_open(key, KS_ENC_TICKET_PART, &sealed, a->cred->session_token,
 				   &a->ticket);

@@ -118,6 +118,8 @@ err_t mech_accept_reply(struct accept *a)
 		return 0;
 	err = ks_key_prepare(a->ticket.key, &use, 1);
 	if (!err)
+		err = mech_accept_exposure(a, a->etype);
+	if (!err)
 		err = ks_key_generate(ks_key_token(a->ticket.key), a->etype, &c->acceptor_key);
 	if (!err)
 		err = random_seq(&seq);

@@ -56,6 +56,8 @@ struct accept {
 MUST err_t mech_accept_token(struct accept *a);          /* frame, AP-REQ */
 MUST err_t mech_accept_ticket(struct accept *a);         /* key, ticket, session key */
 MUST err_t mech_accept_authenticator(struct accept *a);
+/* Policy: may keys of this enctype come to where this context's keys live?  ERR_POLICY. */
+MUST err_t mech_accept_exposure(struct accept *a, int32_t etype);
 
 /* accept_check.c */
 MUST err_t mech_accept_client(struct accept *a);         /* ticket's and authenticator's agree */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "keystore/conf.h"
+#include "keystore/probe.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -138,14 +139,10 @@ static bool can_move(const gss_krb5_lucid_context_v1_t *l)
 		    || ks_etype_find((int32_t)l->cfx_kd.acceptor_subkey.type));
 }
 
-static err_t stay(struct mech_ctx *c)
+static void stay(struct mech_ctx *c)
 {
-	if (c->must_move)
-		return err_set(ERR_POLICY, "the context's enctype cannot be used on a token, and "
-			       "exposure = on-token forbids keys in memory");
 	trace("context keys stay in memory: enctype is not one of this module's");
 	ks_token_unref(&c->session_token);
-	return 0;
 }
 
 static err_t move(struct mech_ctx *c, const gss_krb5_lucid_context_v1_t *l)
@@ -162,16 +159,21 @@ static err_t move(struct mech_ctx *c, const gss_krb5_lucid_context_v1_t *l)
 
 err_t mech_ctx_adopt(struct mech_ctx *c)
 {
-	gss_krb5_lucid_context_v1_t *l;
+	gss_krb5_lucid_context_v1_t *l = NULL;
 	OM_uint32 ignored;
 	bool moves;
 	err_t err;
 
-	err = get_lucid(c->stock, &l);
+	err = ks_exposure_check_adopted(c->session_token, c->must_move);
+	if (!err)
+		err = get_lucid(c->stock, &l);
 	if (!l)
 		goto out;
 	moves = can_move(l);
-	err = moves ? move(c, l) : stay(c);
+	if (moves)
+		err = move(c, l);
+	else
+		stay(c);
 	free_lucid(l);
 	if (err || !moves)
 		goto out;

@@ -12,14 +12,15 @@
  * Turns an established pass-through context into one of this module's own
  * with its keys on c->session_token.  On failure the context is unusable
  * (fail closed): the keys never stay in the stock context.  A context of
- * enctypes that this module lacks stays a pass-through one, unless must_move.
+ * enctypes that this module lacks stays a pass-through one.  ERR_POLICY with
+ * must_move, before any key is looked at.
  */
 MUST err_t mech_ctx_adopt(struct mech_ctx *c);
 
 /*
  * The session token that is set for initiators (a reference, give back with
- * ks_token_unref), or NULL; and whether policy forbids contexts whose keys
- * cannot move there.  Settings are looked at again after some seconds.
+ * ks_token_unref), or NULL; and whether policy wants keys to get there without
+ * passing through host memory.  Settings are looked at again after some seconds.
  */
 MUST err_t mech_session_token(struct tok **token, bool *must_move);
 

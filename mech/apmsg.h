@@ -1,5 +1,5 @@
 /*
- * The messages of the AP exchange (RFC 4120 5.3, 5.5, 5.8.1, 5.9.1) as plain
+ * The messages of the AP exchange (RFC 4120 5.3, 5.5, 5.8.1) as plain
  * structs that point into the octets they were read from.  Reading is strict
  * DER and checks every level; errors are ASN1_ codes,
  * KRB5KRB_AP_ERR_BADVERSION and KRB5KRB_AP_ERR_MSG_TYPE.
@@ -70,13 +70,6 @@ struct ap_enc_rep {
 	uint32_t seq;
 };
 
-struct ap_error {
-	int32_t code;
-	krb5_timestamp stime;
-	int32_t susec;
-	struct der_str text, data;
-};
-
 struct ap_cred {
 	struct der_str tickets;  /* SEQUENCE OF Ticket, whole */
 	size_t n;
@@ -90,7 +83,6 @@ MUST err_t mech_ap_authenticator_read(const void *p, size_t len, struct ap_authe
 MUST err_t mech_ap_enc_rep_read(const void *p, size_t len, struct ap_enc_rep *out);
 
 MUST err_t mech_ap_rep_read(const void *p, size_t len, struct ap_encrypted *out);
-MUST err_t mech_ap_error_read(const void *p, size_t len, struct ap_error *out);
 /* KRB-CRED (RFC 4120 5.8.1), outer part. */
 MUST err_t mech_ap_cred_read(const void *p, size_t len, struct ap_cred *out);
 /*

@@ -252,7 +252,6 @@ static OM_uint32 check_store(OM_uint32 *minor, const struct mech_wish *w, const 
 static err_t token_keytab(const struct mech_wish *w, const char *named, char **uri)
 {
 	krb5_context k5;
-	err_t err;
 
 	*uri = NULL;
 	if (w->usage != GSS_C_ACCEPT && w->usage != GSS_C_BOTH)
@@ -263,8 +262,8 @@ static err_t token_keytab(const struct mech_wish *w, const char *named, char **u
 		*uri = strdup(named);
 		return *uri ? 0 : ENOMEM;
 	}
-	err = mech_krb5(&k5);
-	return err ? err : mech_cred_default_uri(k5, uri);
+	/* a libkrb5 that does not start is for the stock mechanism to report */
+	return mech_krb5(&k5) ? 0 : mech_cred_default_uri(k5, uri);
 }
 
 /* A stock credential, with no pkcs11: name in its store. */

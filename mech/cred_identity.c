@@ -20,6 +20,33 @@ enum {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *registered;
 
+/* The credentials that NULL verifier handles meant so far. */
+static struct kept {
+	char *uri;
+	struct mech_cred *cred;
+	pid_t pid;
+	time_t made;             /* CLOCK_MONOTONIC */
+} kept[N_KEPT];
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A child has the locks free and what they guard whole, whoever forked. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&kept_lock);
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&kept_lock);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 err_t mech_cred_register_identity(const char *keytab_name)
 {
 	char *copy = NULL, *old;
@@ -65,14 +92,6 @@ err_t mech_cred_default_uri(krb5_context k5, char **out)
 }
 
 /* ---- the credential that a NULL verifier handle means ---- */
-
-static struct kept {
-	char *uri;
-	struct mech_cred *cred;
-	pid_t pid;
-	time_t made;             /* CLOCK_MONOTONIC */
-} kept[N_KEPT];
-static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static time_t seconds(void)
 {
@@ -125,14 +144,17 @@ static void keep(char *uri, struct mech_cred *c)
 
 err_t mech_cred_default_acceptor(struct mech_cred **out)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	krb5_context k5;
 	char *uri;
 	err_t err;
 
 	*out = NULL;
-	err = mech_krb5(&k5);
-	if (!err)
-		err = mech_cred_default_uri(k5, &uri);
+	pthread_once(&once, watch_forks);
+	/* a libkrb5 that does not start is for the stock mechanism to report */
+	if (mech_krb5(&k5))
+		return 0;
+	err = mech_cred_default_uri(k5, &uri);
 	if (err || !uri)
 		return err;
 	*out = find_kept(uri);

@@ -6,9 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct ks_entry *first_acceptor(const struct ks_entry *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (e[i].use & KS_USE_ACCEPT)
+			return &e[i];
+	return NULL;
+}
+
 /* The keytab's first principal names a credential for any name; none is no error. */
 static err_t first_name(struct mech_cred *c, struct mech_name **out)
 {
+	const struct ks_entry *first;
 	struct ks_entry *e = NULL;
 	krb5_principal p = NULL;
 	krb5_context k5;
@@ -18,11 +27,13 @@ static err_t first_name(struct mech_cred *c, struct mech_name **out)
 	err = mech_krb5(&k5);
 	if (!err)
 		err = ks_keytab_entries(c->keytab, &e, &n);
-	if (!err && n)
-		err = mech_krb5_err(k5, krb5_parse_name(k5, e[0].principal, &p));
+	first = first_acceptor(e, n);
+	if (!err && first)
+		err = mech_krb5_err(k5, krb5_parse_name(k5, first->principal, &p));
 	if (!err && p)
 		err = mech_name_from_principal(k5, p, out);
-	krb5_free_principal(k5, p);
+	if (p)
+		krb5_free_principal(k5, p);
 	ks_entries_free(&e, n);
 	return err;
 }

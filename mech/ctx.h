@@ -21,7 +21,7 @@ enum mech_state {
 struct mech_ctx {
 	gss_ctx_id_t stock;      /* pass-through while set: all else is unused */
 	struct tok *session_token; /* of a pass-through initiator: where its keys will go, or NULL */
-	bool must_move;          /* with session_token: a context whose keys cannot move is refused */
+	bool must_move;          /* with session_token: keys may not pass through host memory */
 
 	enum mech_state state;
 	bool initiator;

@@ -7,7 +7,8 @@
 
 #include "pkcs11/bytes.h"
 
-err_t mech_name_new(gss_name_t stock, struct mech_name **out)
+/* Takes ownership of stock on success. */
+static err_t name_new(gss_name_t stock, struct mech_name **out)
 {
 	struct mech_name *n = calloc(1, sizeof(*n));
 
@@ -26,7 +27,7 @@ err_t mech_name_wrap(gss_name_t stock, struct mech_name **out)
 	*out = NULL;
 	if (stock == GSS_C_NO_NAME)
 		return 0;
-	err = mech_name_new(stock, out);
+	err = name_new(stock, out);
 	if (err)
 		gss_release_name(&ignored, &stock);
 	return err;

@@ -12,8 +12,6 @@ struct mech_name {
 	char *service, *host;    /* host-based only: "svc" / "svc@host"; host may be NULL */
 };
 
-/* Takes ownership of stock on success. */
-MUST err_t mech_name_new(gss_name_t stock, struct mech_name **out);
 /* Takes a stock name that came out of a call that succeeded; releases it on failure.  NULL gives NULL. */
 MUST err_t mech_name_wrap(gss_name_t stock, struct mech_name **out);
 void mech_name_free(struct mech_name **n);

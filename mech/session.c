@@ -21,6 +21,22 @@ static struct {
 	bool must_move;
 } known;
 
+/* A child has the lock free and what it guards whole, whoever forked. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 static time_t seconds(void)
 {
 	struct timespec t;
@@ -73,17 +89,19 @@ static void remember(struct tok *token, bool must_move)
 
 err_t mech_session_token(struct tok **token, bool *must_move)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct ks_conf conf;
 	krb5_context k5;
 	err_t err;
 
 	*token = NULL;
 	*must_move = false;
+	pthread_once(&once, watch_forks);
 	if (look_up(token, must_move))
 		return 0;
-	err = mech_krb5(&k5);
-	if (err)
-		return err;
+	/* a libkrb5 that does not start is for the stock mechanism to report */
+	if (mech_krb5(&k5))
+		return 0;
 	err = ks_conf_read(k5, NULL, &conf);
 	if (err)
 		return err;

@@ -19,6 +19,7 @@
 
 static _Thread_local struct {
 	struct mech_settings s;
+	krb5_context k5;         /* read with this one, which may be gone: never followed */
 	time_t until;            /* monotonic; 0 = nothing read */
 } kept;
 
@@ -165,11 +166,12 @@ err_t mech_settings(krb5_context k5, const struct mech_settings **out)
 
 	*out = NULL;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (now.tv_sec >= kept.until) {
+	if (now.tv_sec >= kept.until || kept.k5 != k5) {
 		kept.until = 0;
 		err = read_all(k5, &kept.s);
 		if (err)
 			return err;
+		kept.k5 = k5;
 		kept.until = now.tv_sec + KEEP_SECONDS;
 	}
 	*out = &kept.s;

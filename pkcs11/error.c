@@ -33,7 +33,8 @@ bool tok_rv_lost(CK_RV rv)
 	}
 }
 
-bool tok_rv_unsupported(CK_RV rv)
+/* Results that mean "this token cannot do that". */
+static bool unsupported(CK_RV rv)
 {
 	switch (rv) {
 	case CKR_MECHANISM_INVALID:
@@ -69,7 +70,7 @@ static err_t code_of(CK_RV rv)
 	case CKR_PIN_LEN_RANGE:
 		return ERR_PIN_WRONG;
 	default:
-		return tok_rv_unsupported(rv) ? ERR_UNSUPPORTED : ERR_TOKEN_FAILED;
+		return unsupported(rv) ? ERR_UNSUPPORTED : ERR_TOKEN_FAILED;
 	}
 }
 

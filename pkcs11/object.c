@@ -316,7 +316,7 @@ err_t object_id_free(struct tok *t, const void *id, size_t id_len)
 	struct visit v = { .tok = t, .run = run_search };
 	err_t err;
 
-	tmpl_find(&v.tmpl, NULL, id, id_len);
+	tmpl_find_any(&v.tmpl, NULL, id, id_len);
 	err = visit(&v);
 	free(v.found.h);
 	if (!err && v.found.n)

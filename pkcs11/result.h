@@ -24,7 +24,5 @@ static inline CK_RV traced(const struct tok *t, const char *call, CK_RV rv)
 MUST err_t tok_error(const struct tok *t, const char *call, CK_RV rv);
 /* True for results that mean "session, login or token was lost": worth a recovery and one retry. */
 bool tok_rv_lost(CK_RV rv);
-/* True for results that mean "this token cannot do that". */
-bool tok_rv_unsupported(CK_RV rv);
 
 #endif

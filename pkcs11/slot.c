@@ -17,7 +17,8 @@ struct match {
 	bool same_serial;       /* the one that was here before */
 };
 
-void slot_text(char *out, size_t cap, const unsigned char *field, size_t len)
+/* Copies a blank-padded field to a string. */
+static void text_of(char *out, size_t cap, const unsigned char *field, size_t len)
 {
 	while (len > 0 && (field[len - 1] == ' ' || field[len - 1] == '\0'))
 		len--;
@@ -84,7 +85,7 @@ static void consider(struct tok *t, CK_SLOT_ID slot, struct match *m, bool *tran
 	if (rv != CKR_OK || !(info.flags & CKF_TOKEN_INITIALIZED) ||
 	    !p11_kit_uri_match_token_info(t->uri.kit, &info))
 		return;
-	slot_text(serial, sizeof(serial), info.serialNumber, sizeof(info.serialNumber));
+	text_of(serial, sizeof(serial), info.serialNumber, sizeof(info.serialNumber));
 	same = t->info.serial[0] && strcmp(serial, t->info.serial) == 0;
 	if (m->n && m->same_serial && !same)
 		return;         /* the token that was here before wins over namesakes */
@@ -141,11 +142,11 @@ static void fill_info(struct tok *t, const struct match *m)
 	struct tok_info to;
 
 	memset(&to, 0, sizeof(to));
-	slot_text(to.label, sizeof(to.label), from->label, sizeof(from->label));
-	slot_text(to.manufacturer, sizeof(to.manufacturer), from->manufacturerID,
+	text_of(to.label, sizeof(to.label), from->label, sizeof(from->label));
+	text_of(to.manufacturer, sizeof(to.manufacturer), from->manufacturerID,
 		  sizeof(from->manufacturerID));
-	slot_text(to.model, sizeof(to.model), from->model, sizeof(from->model));
-	slot_text(to.serial, sizeof(to.serial), from->serialNumber, sizeof(from->serialNumber));
+	text_of(to.model, sizeof(to.model), from->model, sizeof(from->model));
+	text_of(to.serial, sizeof(to.serial), from->serialNumber, sizeof(from->serialNumber));
 	snprintf(to.firmware, sizeof(to.firmware), "%u.%u",
 		 from->firmwareVersion.major, from->firmwareVersion.minor);
 	snprintf(to.module, sizeof(to.module), "%s", t->mod->name);

@@ -71,6 +71,13 @@ void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private,
 
 void tmpl_find(struct tmpl *m, const char *label, const void *id, size_t id_len)
 {
+	tmpl_find_any(m, label, id, id_len);
+	/* A public object needs no PIN to be put there: it is never one of ours. */
+	tmpl_add_bool(m, CKA_PRIVATE, true);
+}
+
+void tmpl_find_any(struct tmpl *m, const char *label, const void *id, size_t id_len)
+{
 	start(m);
 	tmpl_add_bool(m, CKA_TOKEN, true);
 	add_name(m, label, id, id_len);

@@ -84,8 +84,6 @@ extern _Atomic unsigned tok_forks;
 MUST err_t slot_find(struct tok *t, bool *transient);
 /* Finds module and token among p11-kit's registered modules: fills mod too. */
 MUST err_t slot_find_registered(struct tok *t);
-/* Copies a blank-padded field to a string. */
-void slot_text(char *out, size_t cap, const unsigned char *field, size_t len);
 
 /* ---- login.c ------------------------------------------------------------- */
 

@@ -171,20 +171,6 @@ static void ap_rep(const uint8_t *p, size_t n)
 	}
 }
 
-static void error(const uint8_t *p, size_t n)
-{
-	krb5_data in = as_data(p, n);
-	krb5_error *e = NULL;
-	struct ap_error own;
-
-	if (mech_ap_error_read(p, n, &own))
-		return;
-	must(decode_krb5_error(&in, &e) == 0);
-	/* libkrb5 takes numbers that KRB-ERROR cannot have for "generic". */
-	must(own.code == (int32_t)e->error || e->error == 60);
-	krb5_free_error(k5, e);
-}
-
 static void frame(const uint8_t *p, size_t n)
 {
 	gss_buffer_desc in = { n, (void *)(uintptr_t)p }, out;

@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SERVICE "HTTP@www.test.org"
 
 static const char *dir;
 static OM_uint32 major, minor, ignored;
@@ -31,110 +30,6 @@ static char *in_dir(const char *name)
 	if (asprintf(&p, "%s/%s", dir, name) < 0)
 		exit(99);
 	return p;
-}
-
-static gss_name_t import(const char *s, gss_OID type)
-{
-	gss_buffer_desc b = show_text(s);
-	gss_name_t n = GSS_C_NO_NAME;
-
-	major = gss_import_name(&minor, &b, type, &n);
-	if (GSS_ERROR(major))
-		show_status("import_name", major, minor);
-	return n;
-}
-
-/* ---- names ---- */
-
-static gss_name_t canonical(gss_name_t in, gss_OID mech)
-{
-	gss_name_t out = GSS_C_NO_NAME;
-
-	major = gss_canonicalize_name(&minor, in, mech, &out);
-	show_status("canonicalize_name", major, minor);
-	return out;
-}
-
-static void probe_user(gss_name_t n, const char *user)
-{
-	gss_name_t u = import(user, GSS_C_NT_USER_NAME);
-
-	major = gss_authorize_localname(&minor, n, u);
-	show("user %s", user);
-	show_status("  authorize_localname", major, minor);
-	show("  userok %d", gss_userok(n, user));
-	gss_release_name(&ignored, &u);
-}
-
-static void probe_copies(gss_name_t n, gss_name_t raw)
-{
-	gss_buffer_desc token = GSS_C_EMPTY_BUFFER, local = GSS_C_EMPTY_BUFFER;
-	gss_name_t copy = GSS_C_NO_NAME, back = GSS_C_NO_NAME, again;
-	int equal = -1;
-
-	major = gss_duplicate_name(&minor, n, &copy);
-	show_status("duplicate_name", major, minor);
-	major = gss_compare_name(&minor, n, copy, &equal);
-	show_status("compare_name with the copy", major, minor);
-	show("  equal %d", equal);
-	major = gss_compare_name(&minor, n, raw, &equal);
-	show_status("compare_name with the raw name", major, minor);
-	show("  equal %d", equal);
-	major = gss_localname(&minor, n, GSS_C_NO_OID, &local);
-	if (show_status("localname", major, minor))
-		show("  \"%.*s\"", (int)local.length, (char *)local.value);
-	if (!GSS_ERROR(gss_export_name(&minor, n, &token))) {
-		major = gss_import_name(&minor, &token, GSS_C_NT_EXPORT_NAME, &back);
-		show_status("import of the exported token", major, minor);
-		show_name("imported", back);
-		again = canonical(back, (gss_OID)gss_mech_krb5);
-		show_name("canonicalized", again);
-		gss_release_name(&ignored, &again);
-	}
-	gss_release_buffer(&ignored, &token);
-	gss_release_buffer(&ignored, &local);
-	gss_release_name(&ignored, &copy);
-	gss_release_name(&ignored, &back);
-}
-
-static void probe_name(const char *s, gss_OID type)
-{
-	gss_name_t raw, n;
-
-	show("---- name \"%s\" of type %s", s, show_oid(type));
-	raw = import(s, type);
-	if (raw == GSS_C_NO_NAME)
-		return;
-	show_name("raw", raw);
-	n = canonical(raw, (gss_OID)gss_mech_krb5);
-	if (n != GSS_C_NO_NAME) {
-		show_name("canonical", n);
-		probe_copies(n, raw);
-		probe_user(n, "alice");
-		probe_user(n, "root");
-	}
-	gss_release_name(&ignored, &n);
-	n = canonical(raw, (gss_OID)gss_mech_krb5_old);
-	show_name("for the old OID", n);
-	gss_release_name(&ignored, &n);
-	gss_release_name(&ignored, &raw);
-}
-
-static void probe_names(void)
-{
-	probe_name("alice", GSS_C_NT_USER_NAME);
-	probe_name("alice@TEST.ORG", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
-	probe_name("alice@OTHER.ORG", GSS_C_NO_OID);
-	probe_name("alice@upn@TEST.ORG", (gss_OID)GSS_KRB5_NT_ENTERPRISE_NAME);
-	probe_name(SERVICE, GSS_C_NT_HOSTBASED_SERVICE);
-	probe_name("HTTP@unknown.example", GSS_C_NT_HOSTBASED_SERVICE_X);
-	probe_name("HTTP@", GSS_C_NT_HOSTBASED_SERVICE);
-	probe_name("0", GSS_C_NT_STRING_UID_NAME);
-	probe_name("nobody", GSS_C_NT_ANONYMOUS);
-	probe_name("a/b/c/d@E\\@F@G", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
-	probe_name("bad\\", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
-	probe_name("x", GSS_C_MA_MIC ? (gss_OID)(uintptr_t)GSS_C_MA_MIC : GSS_C_NO_OID);
-	probe_name("\x04\x01\x00\x0b\x06", GSS_C_NT_EXPORT_NAME);
 }
 
 /* ---- credentials ---- */
@@ -261,7 +156,7 @@ static gss_cred_id_t acquire(const char *what, gss_name_t name, gss_cred_usage_t
 
 static void probe_cred(const char *what, const char *name, gss_OID type, gss_cred_usage_t usage)
 {
-	gss_name_t n = name ? import(name, type) : GSS_C_NO_NAME;
+	gss_name_t n = name ? probe_name_of(name, type) : GSS_C_NO_NAME;
 	gss_cred_id_t cred, sum = GSS_C_NO_CREDENTIAL;
 	OM_uint32 init = 7, accept = 7;
 
@@ -315,6 +210,24 @@ static void probe_stores(void)
 	free(ccache);
 }
 
+/* There is no KDC to ask: a failure, and always the same one. */
+static void probe_impersonate(void)
+{
+	gss_name_t user = probe_name_of("bob@TEST.ORG", (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME);
+	gss_cred_id_t self, c = GSS_C_NO_CREDENTIAL;
+
+	for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
+		show("---- impersonation, usage %d", usage);
+		self = acquire("impersonator", GSS_C_NO_NAME, usage, GSS_C_NO_CRED_STORE);
+		major = gss_acquire_cred_impersonate_name(&minor, self, user, 0, krb5_only(),
+							  GSS_C_INITIATE, &c, NULL, NULL);
+		show_status("acquire_cred_impersonate_name", major, minor);
+		gss_release_cred(&ignored, &c);
+		gss_release_cred(&ignored, &self);
+	}
+	gss_release_name(&ignored, &user);
+}
+
 static void probe_creds(void)
 {
 	gss_OID host = GSS_C_NT_HOSTBASED_SERVICE;
@@ -325,19 +238,20 @@ static void probe_creds(void)
 
 	for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
 		probe_cred("default", NULL, NULL, usage);
-		probe_cred("for a host", SERVICE, host, usage);
+		probe_cred("for a host", PROBE_SERVICE, host, usage);
 		probe_cred("for a service", "HTTP", host, usage);
 		probe_cred("for another host", "HTTP@mail.test.org", host, usage);
 		probe_cred("for a principal", "alice@TEST.ORG", princ, usage);
 		probe_cred("for the service's principal", "HTTP/www.test.org@TEST.ORG", princ, usage);
 	}
 	probe_stores();
-	n = import("alice@TEST.ORG", princ);
+	n = probe_name_of("alice@TEST.ORG", princ);
 	major = gss_acquire_cred_with_password(&minor, n, &password, 0, krb5_only(), GSS_C_INITIATE,
 					       &c, NULL, NULL);
 	show_status("acquire_cred_with_password", major, minor);
 	gss_release_cred(&ignored, &c);
 	gss_release_name(&ignored, &n);
+	probe_impersonate();
 	major = gss_inquire_cred_by_mech(&minor, GSS_C_NO_CREDENTIAL, (gss_OID)gss_mech_krb5, &n,
 					 NULL, NULL, NULL);
 	if (show_status("inquire_cred_by_mech of none", major, minor))
@@ -359,8 +273,8 @@ static void write_conf(const char *path)
 /* The mechanism that a canonicalized name has is not the one that was asked for. */
 static void probe_interposed(void)
 {
-	gss_name_t raw = import("alice", GSS_C_NT_USER_NAME);
-	gss_name_t n = canonical(raw, (gss_OID)gss_mech_krb5);
+	gss_name_t raw = probe_name_of("alice", GSS_C_NT_USER_NAME);
+	gss_name_t n = probe_canonical(raw, (gss_OID)gss_mech_krb5);
 	gss_OID mech = GSS_C_NO_OID;
 
 	gss_inquire_name(&minor, n, NULL, &mech, NULL);

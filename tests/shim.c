@@ -55,7 +55,6 @@ static struct {
 } calls[NAMES];
 
 unsigned long p11shim_calls(const char *name);
-CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list);
 
 /* ---- the control file --------------------------------------------------------- */
 

@@ -429,30 +429,6 @@ static void enc_reps(void)
 	free_data(d);
 }
 
-static err_t read_error(const void *p, size_t len)
-{
-	struct ap_error e;
-
-	return mech_ap_error_read(p, len, &e);
-}
-
-static void errors(void)
-{
-	krb5_error in = { .error = 37, .stime = 1700000000, .susec = 3, .server = server };
-	struct ap_error out;
-	krb5_data *d = NULL;
-
-	in.client = client;
-	in.text.data = (char *)(uintptr_t)"text";
-	in.text.length = 4;
-	CU_ASSERT_EQUAL_FATAL(encode_krb5_error(&in, &d), 0);
-	CU_ASSERT_EQUAL(mech_ap_error_read(d->data, d->length, &out), 0);
-	CU_ASSERT_EQUAL(out.code, 37);
-	CU_ASSERT_EQUAL(out.text.len, 4);
-	harass(d, read_error);
-	free_data(d);
-}
-
 static err_t read_cred(const void *p, size_t len)
 {
 	struct ap_cred c;
@@ -543,7 +519,7 @@ int main(void)
 		{ "integers there and back", integers_there_and_back },
 		{ "tags and lengths", heads }, { "EncTicketPart", ticket_parts },
 		{ "Authenticator", authenticators }, { "AP-REQ", ap_reqs }, { "AP-REP", ap_reps },
-		{ "EncAPRepPart", enc_reps }, { "KRB-ERROR", errors }, { "KRB-CRED", creds },
+		{ "EncAPRepPart", enc_reps }, { "KRB-CRED", creds },
 		{ "authorization data", authorization_data }, CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

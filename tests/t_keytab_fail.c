@@ -6,7 +6,6 @@
 #include <CUnit/Basic.h>
 #include <errno.h>
 #include <krb5.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,28 +50,9 @@ static void fail_call(const char *name, unsigned skip, int count, const char *rv
 	rules(doing);
 }
 
-static char *shim_path(void)
-{
-	const char *given = getenv("GSSP11_SHIM");
-	char self[4096], *path = NULL;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (given)
-		return strdup(given);
-	self[n < 0 ? 0 : n] = '\0';
-	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
-		exit(99);
-	if (access(path, R_OK) != 0) {
-		free(path);
-		if (asprintf(&path, "%s/.libs/p11shim.so", self) < 0)
-			exit(99);
-	}
-	return path;
-}
-
 static void open_keytab(void)
 {
-	char *path = shim_path(), *uri = NULL;
+	char *path = box_shim(), *uri = NULL;
 	struct ks_conf conf = { .module_init = box->module_init ? strdup(box->module_init) : NULL,
 				.state_dir = box_path("state") };
 

@@ -22,8 +22,6 @@
 
 enum { THREADS = 8, COLD = 64 };
 
-extern char **environ;
-
 static const struct box_token *boxes;
 static size_t n_boxes;
 static const uint8_t key_bytes[32] = { 1, 2, 3 };

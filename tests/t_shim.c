@@ -3,7 +3,6 @@
  * before a real token, in a child process of its own.
  */
 #include <dlfcn.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,36 +45,10 @@ static void rules(const char *text)
 	free(path);
 }
 
-/* The module lies beside this program, or where libtool puts it in the build. */
-static char *shim_path(void)
-{
-	const char *given = getenv("GSSP11_SHIM"), *build = getenv("GSSP11_BUILD");
-	char self[4096], *path = NULL;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (given)
-		return strdup(given);
-	self[n < 0 ? 0 : n] = '\0';
-	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
-		exit(99);
-	if (access(path, R_OK) == 0)
-		return path;
-	free(path);
-	if (build)
-		n = asprintf(&path, "%s/.libs/p11shim.so", build);
-	else
-		n = asprintf(&path, "%s/../.libs/p11shim.so", self);
-	if (n < 0 || access(path, R_OK) != 0) {
-		fprintf(stderr, "p11shim.so is not built\n");
-		_exit(99);
-	}
-	return path;
-}
-
 static err_t open_again(const char *source)
 {
 	struct tok_config cfg = { .module_init = box->module_init };
-	char *path = shim_path(), *uri = NULL;
+	char *path = box_shim(), *uri = NULL;
 	err_t err;
 
 	if (asprintf(&uri, "%s?module-path=%s%s%s", box->bare, path,
@@ -89,7 +62,7 @@ static err_t open_again(const char *source)
 
 static void load_calls(void)
 {
-	char *path = shim_path();
+	char *path = box_shim();
 	void *lib, *symbol;
 
 	lib = dlopen(path, RTLD_NOW);

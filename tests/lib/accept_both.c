@@ -30,8 +30,8 @@ static void compare(const struct acc_answer *own, const struct acc_answer *stock
 		ok = ok && acc_error_code(&own->out) == acc_error_code(&stock->out);
 	ok = ok && !strcmp(own->src ? own->src : "", stock->src ? stock->src : "");
 	if (own->major == GSS_S_COMPLETE)
-		ok = ok && own->flags == stock->flags && own->time_rec <= stock->time_rec + 1 &&
-		     own->time_rec + 1 >= stock->time_rec && own->mech && stock->mech &&
+		ok = ok && own->flags == stock->flags && own->time_rec <= stock->time_rec + 20 &&
+		     own->time_rec + 20 >= stock->time_rec && own->mech && stock->mech &&
 		     own->mech->length == stock->mech->length;
 	if (GSS_ERROR(own->major))
 		ok = ok && !own->ctx;

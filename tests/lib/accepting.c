@@ -80,7 +80,8 @@ static char *print_new(const char *fmt, ...)
 static void write_files(const char *extra)
 {
 	const char *init = box_token("nss")->module_init;
-	char module[4200], *text, *path;
+	char module[4200], name[32], *text, *path, *state;
+	static unsigned count;
 
 	find_module(module, sizeof(module));
 	text = print_new("gssp11 %s %s <interposer>\n", MECH_OWN_OID_TEXT, module);
@@ -89,9 +90,14 @@ static void write_files(const char *extra)
 	free(text);
 	free(path);
 	/* The first of several values counts. */
+	state = box_path("state");
 	text = print_new("%s" FORGE_CONF "[appdefaults]\n gssp11 = {\n"
-			 "  module-init = libsoftokn3.so: %s\n }\n", extra ? extra : "", init);
-	path = box_file("krb5.conf", text, 0600);
+			 "  module-init = libsoftokn3.so: %s\n  state_dir = %s\n }\n",
+			 extra ? extra : "", init, state);
+	free(state);
+	/* Another name each time: contexts are kept for as long as the name stays. */
+	snprintf(name, sizeof(name), "krb5-%u.conf", ++count);
+	path = box_file(name, text, 0600);
 	setenv("KRB5_CONFIG", path, 1);
 	free(text);
 	free(path);
@@ -412,11 +418,17 @@ void acc_answer_fini(struct acc_answer *a)
 int acc_error_code(const gss_buffer_desc *token)
 {
 	gss_buffer_desc in = *token;
+	krb5_error *e = NULL;
 	struct mech_frame f;
-	struct ap_error e;
+	krb5_data body;
+	int code;
 
-	if (mech_frame_read(&in, &f) || f.tok_id != FRAME_ERROR ||
-	    mech_ap_error_read(f.body.p, f.body.len, &e))
+	if (mech_frame_read(&in, &f) || f.tok_id != FRAME_ERROR)
 		return -1;
-	return e.code;
+	body = (krb5_data){ .data = (char *)(uintptr_t)f.body.p, .length = (unsigned)f.body.len };
+	if (krb5_rd_error(acc_k5, &body, &e))
+		return -1;
+	code = (int)e->error;
+	krb5_free_error(acc_k5, e);
+	return code;
 }

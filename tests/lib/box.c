@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <libgen.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #include <unistd.h>
 
 #define PIN "box-pin-1234"
-
-extern char **environ;
 
 static char *dir;
 static pid_t owner;
@@ -245,4 +244,29 @@ const struct box_token *box_token(const char *name)
 		return &t[1];
 	fprintf(stderr, "box: no token named %s\n", name);
 	exit(99);
+}
+
+char *box_shim(void)
+{
+	const char *given = getenv("GSSP11_SHIM"), *build = getenv("GSSP11_BUILD");
+	char self[4096], *path = NULL;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (given)
+		return strdup(given);
+	self[n < 0 ? 0 : n] = '\0';
+	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
+		exit(99);
+	if (access(path, R_OK) == 0)
+		return path;
+	free(path);
+	if (build)
+		n = asprintf(&path, "%s/.libs/p11shim.so", build);
+	else
+		n = asprintf(&path, "%s/../.libs/p11shim.so", self);
+	if (n < 0 || access(path, R_OK) != 0) {
+		fprintf(stderr, "p11shim.so is not built\n");
+		_exit(99);
+	}
+	return path;
 }

@@ -37,4 +37,10 @@ char *box_file(const char *name, const char *text, unsigned mode);
 /* Runs a program to its end (output goes to box_dir()/log); true when it exits with 0. */
 bool box_run(const char *const argv[]);
 
+/*
+ * Where the failing PKCS#11 module (tests/shim.c) is: GSSP11_SHIM, beside the
+ * program, or in the build's .libs.  Malloc'ed; exits when it is not built.
+ */
+char *box_shim(void);
+
 #endif

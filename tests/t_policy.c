@@ -1,0 +1,209 @@
+/*
+ * exposure = on-token: whoever would let a key pass through host memory is
+ * refused, by the name of the missing mechanism, before anything is opened.
+ */
+#include <CUnit/Basic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/probe.h"
+#include "tests/lib/accepting.h"
+#include "tests/lib/keys.h"
+
+#define ON_TOKEN "[appdefaults]\n gssp11 = {\n  exposure = on-token\n }\n"
+#define ON_TOKEN_REALM "[appdefaults]\n gssp11 = {\n  TEST.ORG = {\n   exposure = on-token\n  }\n }\n"
+
+static const struct box_token *softhsm, *nss;
+static char *trace_file;
+
+/* Lines of the trace that have this in them. */
+static unsigned traced(const char *what)
+{
+	FILE *f = fopen(trace_file, "r");
+	char line[2048];
+	unsigned n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n += strstr(line, what) != NULL;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static gss_buffer_desc token_for(const struct forge_key *k, OM_uint32 flags)
+{
+	gss_buffer_desc cksum = acc_cksum(NULL, flags, NULL, 0), token;
+	struct acc_req r = {
+		.key = k, .cksum = &cksum,
+		.options = AP_OPTS_USE_SUBKEY |
+			   (flags & GSS_C_MUTUAL_FLAG ? AP_OPTS_MUTUAL_REQUIRED : 0),
+	};
+
+	token = acc_token(&r, NULL);
+	free(cksum.value);
+	return token;
+}
+
+/* What the acceptor says to a good token; mechanism NULL: it accepts. */
+static void accepts(const struct box_token *t, const struct forge_key *k, const char *mechanism)
+{
+	gss_buffer_desc token = token_for(k, GSS_C_MUTUAL_FLAG);
+	struct mech_cred *cred = acc_cred(t, NULL, NULL);
+	unsigned before = traced("C_DecryptInit");
+	struct acc_answer a;
+	const char *text;
+
+	acc_own(cred, &token, NULL, &a);
+	text = a.minor ? err_text((err_t)a.minor) : "";
+	CU_ASSERT_EQUAL(a.major, mechanism ? GSS_S_FAILURE : GSS_S_COMPLETE);
+	CU_ASSERT_EQUAL((err_t)a.minor, mechanism ? ERR_POLICY : 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	if (mechanism) {
+		CU_ASSERT_PTR_NULL(a.ctx);
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, "exposure = on-token"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, mechanism));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, t->label));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, k->principal));
+		CU_ASSERT_EQUAL(traced("C_DecryptInit"), before);
+	} else {
+		CU_ASSERT(traced("C_DecryptInit") > before);
+	}
+	acc_answer_fini(&a);
+	mech_cred_free(&cred);
+	free(token.value);
+}
+
+static void acceptors(void)
+{
+	struct forge_key k;
+	int32_t etype;
+	bool lacks;
+
+	for (etype = 17; etype <= 20; etype++) {
+		lacks = etype > 18;     /* SoftHSM2 has no SP 800-108; NSS softoken has */
+		acc_environment(NULL);
+		acc_new_key(softhsm, ACC_SERVICE, etype, (krb5_kvno)etype, &k);
+		acc_key_to_token(nss, &k);
+		accepts(softhsm, &k, NULL);
+		accepts(nss, &k, NULL);
+		acc_environment(ON_TOKEN);
+		accepts(softhsm, &k, lacks ? "CKM_SP800_108_COUNTER_KDF" : "CKM_EXTRACT_KEY_FROM_KEY");
+		accepts(nss, &k, "CKM_EXTRACT_KEY_FROM_KEY");
+		acc_environment(ON_TOKEN_REALM);
+		accepts(nss, &k, "CKM_EXTRACT_KEY_FROM_KEY");
+	}
+}
+
+/* The token that counts is the one where the session keys would go. */
+static void elsewhere(void)
+{
+	struct mech_cred *cred;
+	gss_buffer_desc token;
+	struct acc_answer a;
+	struct forge_key k;
+	char *conf = NULL;
+
+	acc_environment(NULL);
+	acc_new_key(nss, ACC_SERVICE, 20, 30, &k);
+	CU_ASSERT_FATAL(asprintf(&conf, "[appdefaults]\n gssp11 = {\n  exposure = on-token\n"
+				 "  session_token = %s\n }\n", softhsm->uri) > 0);
+	acc_environment(conf);
+	free(conf);
+	cred = acc_cred(nss, NULL, NULL);
+	token = token_for(&k, 0);
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL((err_t)a.minor, ERR_POLICY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err_text(ERR_POLICY), "CKM_SP800_108_COUNTER_KDF"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err_text(ERR_POLICY), softhsm->label));
+	acc_answer_fini(&a);
+	mech_cred_free(&cred);
+	free(token.value);
+}
+
+/* The first leg of an initiator with a ticket for the service; the minor status as text. */
+static OM_uint32 initiate(const struct forge_key *k, gss_buffer_t text)
+{
+	const struct forge_ticket t = { .client = ACC_CLIENT };
+	gss_name_t target = acc_target(ACC_SERVICE);
+	gss_buffer_desc out = GSS_C_EMPTY_BUFFER;
+	gss_ctx_id_t ctx = GSS_C_NO_CONTEXT;
+	OM_uint32 major, minor, ignored, more = 0;
+	char *path = box_path("policy.cc");
+
+	forge_ccache(path, &t, k);
+	setenv("KRB5CCNAME", path, 1);
+	free(path);
+	major = gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &ctx, target,
+				     (gss_OID)(uintptr_t)gss_mech_krb5, 0, 0, NULL, NULL, NULL,
+				     &out, NULL, NULL);
+	gss_display_status(&ignored, minor, GSS_C_MECH_CODE, GSS_C_NO_OID, &more, text);
+	CU_ASSERT_EQUAL(out.length, 0);
+	CU_ASSERT_PTR_NULL(ctx);
+	gss_release_buffer(&ignored, &out);
+	gss_delete_sec_context(&ignored, &ctx, NULL);
+	gss_release_name(&ignored, &target);
+	return major;
+}
+
+static bool says(const gss_buffer_desc *text, const char *what)
+{
+	return memmem(text->value, text->length, what, strlen(what)) != NULL;
+}
+
+/* An initiator's keys are made in memory: they may not move from there. */
+static void initiators(void)
+{
+	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+	struct forge_key k;
+	char *conf = NULL;
+	OM_uint32 ignored;
+
+	forge_random_key(&k, ACC_SERVICE, 18, 40);
+	CU_ASSERT_FATAL(asprintf(&conf, "[appdefaults]\n gssp11 = {\n  session_token = %s\n"
+				 "  exposure = on-token\n }\n", softhsm->uri) > 0);
+	acc_environment(conf);
+	free(conf);
+	CU_ASSERT_EQUAL(initiate(&k, &text), GSS_S_FAILURE);
+	CU_ASSERT(says(&text, "exposure = on-token"));
+	CU_ASSERT(says(&text, "CKM_EXTRACT_KEY_FROM_KEY"));
+	gss_release_buffer(&ignored, &text);
+}
+
+static void adopted(void)
+{
+	struct tok *t = keys_token("softhsm");
+
+	CU_ASSERT_EQUAL(ks_exposure_check_adopted(t, false), 0);
+	CU_ASSERT_EQUAL(ks_exposure_check_adopted(t, true), ERR_POLICY);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{ "acceptors", acceptors },
+		{ "keys on another token", elsewhere },
+		{ "initiators", initiators },
+		{ "keys that are taken over", adopted },
+		CU_TEST_INFO_NULL
+	};
+	CU_SuiteInfo suites[] = {
+		{ "exposure", NULL, NULL, NULL, NULL, tests },
+		CU_SUITE_INFO_NULL
+	};
+	unsigned failures;
+
+	trace_file = box_path("trace");
+	setenv("GSSP11_TRACE", trace_file, 1);
+	softhsm = box_token("softhsm");
+	nss = box_token("nss");
+	acc_environment(NULL);
+	if (CU_initialize_registry() || CU_register_suites(suites))
+		return 99;
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	failures = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	free(trace_file);
+	return failures != 0;
+}
