@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include <krb5.h>
-#include <openssl/rand.h>
 
+#include "keystore/confounder.h"
 #include "keystore/cts.h"
 #include "keystore/key_priv.h"
 #include "keystore/probe.h"
@@ -97,8 +97,9 @@ err_t ks_seal_with(struct ks_key *k, uint32_t usage, uint8_t *buf, size_t n,
 	err = job_keys(&j, usage, KS_SEAL);
 	if (err)
 		return err;
-	if (RAND_bytes(buf + KS_HEAD, KS_CONFOUNDER) != 1)
-		return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gave no random octets");
+	err = ks_confounder(buf + KS_HEAD);
+	if (err)
+		return err;
 	if (mac_first)
 		err = integrity(&j, mac);
 	if (!err)

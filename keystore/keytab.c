@@ -13,6 +13,7 @@
 #include "pkcs11/trace.h"
 
 #define REFRESH_MS 2000
+#define REFRESH_SHARE 20         /* at most one part in so many of the time goes into reading */
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ks_keytab *registry;       /* each keeps a reference to itself until the process ends */
@@ -152,10 +153,15 @@ static void keep_held(struct ks_snap *from, struct ks_snap *to)
 	}
 }
 
-/* With the lock held. */
+/*
+ * With the lock held.  Whoever sends tickets for keys that are not there can
+ * have the index read again: a slow token gets rest in proportion.
+ */
 static err_t read_index(struct ks_keytab *kt)
 {
+	const int64_t began = now_ms();
 	struct ks_snap *old = kt->snap, *fresh;
+	int64_t rest;
 	err_t err;
 
 	err = ks_snap_read(kt->tok, &fresh);
@@ -164,7 +170,8 @@ static err_t read_index(struct ks_keytab *kt)
 	if (old)
 		keep_held(old, fresh);
 	kt->snap = fresh;
-	kt->read_at = now_ms();
+	rest = (now_ms() - began) * REFRESH_SHARE;
+	kt->again_at = now_ms() + (rest > REFRESH_MS ? rest : REFRESH_MS);
 	ks_snap_unref(&old);
 	return 0;
 }
@@ -226,7 +233,7 @@ err_t ks_keytab_refresh(struct ks_keytab *kt)
 	err_t err = 0;
 
 	pthread_mutex_lock(&kt->lock);
-	if (!kt->snap || now_ms() - kt->read_at >= REFRESH_MS)
+	if (!kt->snap || now_ms() >= kt->again_at)
 		err = read_index(kt);
 	pthread_mutex_unlock(&kt->lock);
 	return err;
@@ -320,7 +327,7 @@ err_t ks_keytab_key(struct ks_keytab *kt, const struct ks_entry *e, struct ks_ke
 	if (!err)
 		err = key_of(kt, e, out);
 	/* Deleted and imported again since the index was read: the objects are others now. */
-	if (err == ERR_KEY_ABSENT && now_ms() - kt->read_at >= REFRESH_MS) {
+	if (err == ERR_KEY_ABSENT && now_ms() >= kt->again_at) {
 		err = read_index(kt);
 		if (!err)
 			err = key_of(kt, e, out);

@@ -36,9 +36,9 @@ struct ks_keytab {
 	_Atomic unsigned refs;
 	struct tok *tok;
 	char *name;
-	pthread_mutex_t lock;        /* snap, held, read_at; token calls are made under it */
+	pthread_mutex_t lock;        /* snap, held, again_at; token calls are made under it */
 	struct ks_snap *snap;        /* NULL until first read, and after a write */
-	int64_t read_at;             /* monotonic milliseconds */
+	int64_t again_at;            /* not read again before: monotonic milliseconds */
 };
 
 /* Builds the index from the token's marks. */

@@ -245,9 +245,22 @@ static err_t overwrite(const struct ks_ktfile *f, int fd)
 	return 0;
 }
 
-err_t ks_ktfile_remove(const struct ks_ktfile *f)
+/* The directory is held, so that nobody leads the removal into another one. */
+static int open_dir(const char *path, const char **name)
 {
-	int fd = open(f->path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	*name = slash ? slash + 1 : path;
+	free(dir);
+	return fd;
+}
+
+static err_t remove_in(const struct ks_ktfile *f, int dir, const char *name)
+{
+	/* without O_NONBLOCK a pipe put in its place would hold us up for good */
+	int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	err_t err;
 
 	if (fd < 0 && errno == ELOOP)
@@ -258,9 +271,23 @@ err_t ks_ktfile_remove(const struct ks_ktfile *f)
 	err = check_same(f, fd);
 	if (!err)
 		err = overwrite(f, fd);
-	if (!err && unlink(f->path))
+	if (!err && unlinkat(dir, name, 0))
 		err = err_set(errno, "removing %s (it is overwritten): %s", f->path,
 			      strerror(errno));
 	close(fd);
+	return err;
+}
+
+err_t ks_ktfile_remove(const struct ks_ktfile *f)
+{
+	const char *name;
+	int dir = open_dir(f->path, &name);
+	err_t err;
+
+	if (dir < 0)
+		return err_set(errno, "opening the directory of %s to remove it there: %s",
+			       f->path, strerror(errno));
+	err = remove_in(f, dir, name);
+	close(dir);
 	return err;
 }

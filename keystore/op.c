@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include <krb5.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include "keystore/confounder.h"
 #include "keystore/cts.h"
 #include "keystore/probe.h"
 
@@ -56,8 +56,9 @@ err_t ks_seal(struct ks_key *k, uint32_t usage, uint8_t *buf, size_t n)
 		err = ks_slot_key(k, usage, KS_KI, KS_SEAL, &ki);
 	if (err)
 		return err;
-	if (RAND_bytes(text, KS_CONFOUNDER) != 1)
-		return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gave no random octets");
+	err = ks_confounder(text);
+	if (err)
+		return err;
 	n += KS_CONFOUNDER;
 	if (mac_first)
 		err = integrity(k, ki, buf, n, mac);

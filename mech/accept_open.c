@@ -10,6 +10,9 @@
 #include "mech/match.h"
 #include "pkcs11/trace.h"
 
+/* A stranger's ticket is tried with many keys; no KDC's answer has more than 1 MiB to libkrb5. */
+#define TOKEN_MAX (2 * 1024 * 1024)
+
 /* The name in the ticket, unparsed: what it is for, for matching and for errors. */
 static err_t server_name(struct accept *a)
 {
@@ -32,8 +35,12 @@ static err_t server_name(struct accept *a)
 
 err_t mech_accept_token(struct accept *a)
 {
-	err_t err = mech_frame_read(a->in, &a->frame);
+	err_t err;
 
+	if (a->in->length > TOKEN_MAX)
+		return err_set(KRB5KRB_ERR_FIELD_TOOLONG, "the initiator's token has %zu octets; "
+			       "no AP-REQ has more than %d", a->in->length, TOKEN_MAX);
+	err = mech_frame_read(a->in, &a->frame);
 	/* A broken frame could still be a raw message; it never is, so it says what is wrong. */
 	if (err == G_BAD_TOK_HEADER)
 		return err;
@@ -188,7 +195,8 @@ static err_t try_again(struct hunt *h)
 	h->e = NULL;
 	h->n = 0;
 	err = ks_keytab_entries(h->a->cred->keytab, &h->e, &h->n);
-	return err ? err : try_all(h);
+	/* It is not read for every stranger's ticket: then nothing can be new. */
+	return err || h->e == h->old ? err : try_all(h);
 }
 
 static err_t not_found(struct hunt *h)

@@ -62,7 +62,7 @@ static void principals(struct text *t, const struct ks_entry *e, size_t n)
 	size_t i, j;
 
 	*t = (struct text){ .len = 0 };
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && t->len < sizeof(t->s) - 1; i++) {
 		for (j = 0; j < i && strcmp(e[j].principal, e[i].principal); j++)
 			;
 		if (j == i && (e[i].use & KS_USE_ACCEPT))

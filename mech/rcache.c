@@ -86,7 +86,7 @@ static err_t write_at(int fd, const void *p, size_t n, off_t at)
 	return (size_t)r == n ? 0 : EIO;
 }
 
-/* An empty file gets a random seed; so does, at the place reached, one that is cut short. */
+/* A file that has none, or not all of it, and so no records either, gets a random seed. */
 static err_t get_seed(int fd, uint8_t seed[SEED_LEN])
 {
 	size_t got;
@@ -96,7 +96,7 @@ static err_t get_seed(int fd, uint8_t seed[SEED_LEN])
 		return err;
 	if (RAND_bytes(seed, SEED_LEN) != 1)
 		return err_set(EIO, "libcrypto has no random numbers for the replay cache");
-	return write_at(fd, seed, SEED_LEN, (off_t)got);
+	return write_at(fd, seed, SEED_LEN, 0);
 }
 
 static uint32_t stamp_of(const uint8_t *record)
@@ -106,12 +106,16 @@ static uint32_t stamp_of(const uint8_t *record)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* A record that may be written over: empty or expired. */
+/*
+ * A record that may be written over: empty, or too old to matter.  A request
+ * that came as early as the skew allows is good for twice the skew from then;
+ * the stock cache forgets it after once.
+ */
 static bool is_free(const struct search *s, const uint8_t *record)
 {
-	uint32_t stamp = stamp_of(record);
+	uint64_t stamp = stamp_of(record);
 
-	return !stamp || s->now > stamp + s->skew;
+	return !stamp || s->now > stamp + 2 * (uint64_t)s->skew;
 }
 
 static bool is_same(const struct search *s, const uint8_t *record)

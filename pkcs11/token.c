@@ -25,6 +25,11 @@ static void after_fork_in_child(void)
 		pthread_mutex_init(&t->lock, NULL);
 }
 
+unsigned tok_forks_seen(void)
+{
+	return atomic_load_explicit(&tok_forks, memory_order_relaxed);
+}
+
 static void watch_forks(void)
 {
 	pthread_atfork(NULL, NULL, after_fork_in_child);

@@ -5,8 +5,9 @@
  *
  * Threads: every function may be called from any thread; one operation uses
  * one worker session, which no other thread sees.  After fork() the first call
- * in the child re-initialises; session keys of the parent are then lost
- * (ERR_KEY_LOST), token keys are found again by their owners.
+ * in the child re-initialises: session keys go on working where the module
+ * kept them for the child, else they are lost (ERR_KEY_LOST); token keys are
+ * found again by their owners.
  */
 #ifndef GSSP11_TOKEN_H
 #define GSSP11_TOKEN_H
@@ -66,6 +67,9 @@ MUST err_t tok_uri_check(const char *uri);
 
 /* Grows by one each time the token was lost and reopened; keys of an older generation are lost. */
 unsigned tok_generation(const struct tok *t);
+
+/* Forks between the first tok_open and now, as this process has seen them in its line of ancestors. */
+unsigned tok_forks_seen(void);
 
 /* ---- keys ----------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include <CUnit/Basic.h>
 #include <p11-kit/pkcs11.h>
 
+#include "keystore/confounder.h"
 #include "keystore/key.h"
 #include "keystore/probe.h"
 #include "tests/lib/box.h"
@@ -160,6 +161,30 @@ static int lost(struct ks_key *k)
 	return ks_checksum(k, 23, buf, 5, mac) == ERR_KEY_LOST ? 0 : 4;
 }
 
+/* 40 confounders, more than a store holds, are all different, and none is the other process's. */
+static void confounders(void)
+{
+	uint8_t got[40][KS_CONFOUNDER], child[KS_CONFOUNDER];
+	int fds[2], status = -1;
+	size_t i, j;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(!ks_confounder(child) && pipe(fds) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(ks_confounder(child) || write(fds[1], child, sizeof(child)) !=
+		      (ssize_t)sizeof(child));
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	CU_ASSERT(read(fds[0], child, sizeof(child)) == (ssize_t)sizeof(child));
+	for (i = 0; i < 40; i++) {
+		CU_ASSERT(!ks_confounder(got[i]) && memcmp(got[i], child, sizeof(child)) != 0);
+		for (j = 0; j < i; j++)
+			CU_ASSERT(memcmp(got[i], got[j], sizeof(got[i])) != 0);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A module whose state is simply copied keeps its keys over fork(); all or nothing. */
 static int after_fork(struct ks_key *k, struct tok *t)
 {
@@ -232,6 +257,7 @@ int main(void)
 {
 	static CU_TestInfo tests[] = {
 		{ "costs", costs }, { "parking", parking_costs }, { "fork", forked },
+		{ "confounders", confounders },
 		{ "module stopped", stopped }, CU_TEST_INFO_NULL
 	};
 	static CU_SuiteInfo suites[] = {

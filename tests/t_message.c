@@ -33,10 +33,10 @@ static bool own_to_stock(struct pair_side *from, struct pair_side *to, int conf,
 	return ok;
 }
 
-/* Stock wraps, own unwraps and leaves the token as it was. */
+/* Stock wraps, own unwraps a token that cannot be written to. */
 static bool stock_to_own(struct pair_side *from, struct pair_side *to, int conf, size_t n)
 {
-	gss_buffer_desc msg = msg_text(n), token, before, plain;
+	gss_buffer_desc msg = msg_text(n), token, frozen, plain;
 	OM_uint32 minor = 77, ignored;
 	int state, got = -1;
 	gss_qop_t qop = 5;
@@ -44,12 +44,12 @@ static bool stock_to_own(struct pair_side *from, struct pair_side *to, int conf,
 
 	if (gss_wrap(&minor, from->stock, conf, 0, &msg, &state, &token) != GSS_S_COMPLETE)
 		return false;
-	before = pair_copy(&token);
-	ok = mech_unwrap(&minor, &to->own, &token, &plain, &got, &qop) == GSS_S_COMPLETE;
+	frozen = msg_frozen(&token);
+	ok = mech_unwrap(&minor, &to->own, &frozen, &plain, &got, &qop) == GSS_S_COMPLETE;
 	ok = ok && minor == 0 && got == conf && qop == 0 && pair_same(&plain, &msg);
-	ok = ok && pair_same(&before, &token) && !plain.length == !plain.value;
+	ok = ok && !plain.length == !plain.value;
 	free(plain.value);
-	free(before.value);
+	msg_thaw(&frozen);
 	gss_release_buffer(&ignored, &token);
 	return ok;
 }
@@ -81,7 +81,7 @@ static void test_wrap(void)
 
 static bool mic_both_ways(struct pair_side *from, struct pair_side *to, size_t n, size_t mac)
 {
-	gss_buffer_desc msg = msg_text(n), token, theirs;
+	gss_buffer_desc msg = msg_text(n), token, theirs, frozen;
 	OM_uint32 minor, ignored;
 	gss_qop_t qop = 5;
 	bool ok;
@@ -91,8 +91,12 @@ static bool mic_both_ways(struct pair_side *from, struct pair_side *to, size_t n
 	ok = ok && gss_verify_mic(&minor, to->stock, &msg, &token, NULL) == GSS_S_COMPLETE;
 	free(token.value);
 	ok = ok && gss_get_mic(&minor, from->stock, 0, &msg, &theirs) == GSS_S_COMPLETE;
-	ok = ok && mech_verify_mic(&minor, &to->own, &msg, &theirs, &qop) == GSS_S_COMPLETE
+	if (!ok)
+		return false;
+	frozen = msg_frozen(&theirs);
+	ok = mech_verify_mic(&minor, &to->own, &msg, &frozen, &qop) == GSS_S_COMPLETE
 	     && !minor && !qop;
+	msg_thaw(&frozen);
 	gss_release_buffer(&ignored, &theirs);
 	return ok;
 }

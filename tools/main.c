@@ -1,7 +1,9 @@
 /* gssp11: the administrator's tool.  One table says which commands there are. */
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/tool.h"
 
@@ -125,10 +127,28 @@ static int flush(int status)
 	return status ? status : TOOL_FAILED;
 }
 
+/*
+ * A descriptor that was closed would become a token's file, and our words go
+ * into it.  What is opened here takes no words, so that flush() notices.
+ */
+static bool fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+	return fd > 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct tool t = { 0 };
 
+	if (!fill_standard_fds())
+		return TOOL_FAILED;
 	setlocale(LC_TIME, "");
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		printf("gssp11 (gss-pkcs11) %s\n", PACKAGE_VERSION);

@@ -426,9 +426,9 @@ int acc_error_code(const gss_buffer_desc *token)
 	if (mech_frame_read(&in, &f) || f.tok_id != FRAME_ERROR)
 		return -1;
 	body = (krb5_data){ .data = (char *)(uintptr_t)f.body.p, .length = (unsigned)f.body.len };
-	if (krb5_rd_error(acc_k5, &body, &e))
+	if (krb5_rd_error(k5, &body, &e))
 		return -1;
 	code = (int)e->error;
-	krb5_free_error(acc_k5, e);
+	krb5_free_error(k5, e);
 	return code;
 }

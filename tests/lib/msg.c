@@ -1,6 +1,9 @@
 #include "tests/lib/msg.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "tests/lib/keys.h"
 
@@ -20,7 +23,7 @@ const struct msg_config msg_configs[MSG_CONFIGS] = {
 };
 
 struct pair msg_pairs[MSG_CONFIGS];
-uint8_t msg_octets[MSG_MEGABYTE];
+_Alignas(65536) uint8_t msg_octets[MSG_MEGABYTE];
 
 void msg_make(void)
 {
@@ -28,6 +31,9 @@ void msg_make(void)
 
 	for (i = 0; i < MSG_MEGABYTE; i++)
 		msg_octets[i] = (uint8_t)(i * 7 + (i >> 8));
+	/* A call that writes into its input ends the program. */
+	if (mprotect(msg_octets, MSG_MEGABYTE, PROT_READ))
+		abort();
 	for (i = 0; i < MSG_CONFIGS; i++)
 		pair_make(keys_token(msg_configs[i].token), &msg_configs[i].want, &msg_pairs[i]);
 }
@@ -46,6 +52,26 @@ bool msg_check(bool ok, const char *what, size_t config, size_t n)
 		printf("\n    %s: config %zu, case %zu", what, config, n);
 	CU_ASSERT(ok);
 	return ok;
+}
+
+gss_buffer_desc msg_frozen(const gss_buffer_desc *b)
+{
+	gss_buffer_desc f = { b->length, NULL };
+
+	f.value = mmap(NULL, f.length + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (f.value == MAP_FAILED)
+		abort();
+	if (f.length)
+		memcpy(f.value, b->value, f.length);
+	if (mprotect(f.value, f.length + 1, PROT_READ))
+		abort();
+	return f;
+}
+
+void msg_thaw(gss_buffer_desc *f)
+{
+	munmap(f->value, f->length + 1);
+	*f = (gss_buffer_desc)GSS_C_EMPTY_BUFFER;
 }
 
 gss_buffer_desc msg_text(size_t n)
