@@ -34,6 +34,15 @@ static const char *const fixed[ERR_END - ERR_BASE] = {
 	[ERR_INTERNAL - ERR_BASE] = "internal error: please report it",
 };
 
+/* Names come from peers and texts go to logs and terminals: no control characters. */
+static void flatten(char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+	}
+}
+
 static void record(err_t code, const char *text)
 {
 	unsigned i = ring.next;
@@ -41,6 +50,7 @@ static void record(err_t code, const char *text)
 	ring.next = (i + 1) % KEPT;
 	ring.code[i] = code;
 	snprintf(ring.text[i], TEXT_MAX, "%s", text);
+	flatten(ring.text[i]);
 }
 
 static const char *recorded(err_t code)

@@ -13,7 +13,7 @@
 
 #include "pkcs11/trace.h"
 
-enum { LOCK_WAIT_MS = 10000, LOCK_POLL_MAX_MS = 20 };
+enum { LOCK_WAIT_MS = 5000, LOCK_POLL_MAX_MS = 20 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct module *by_path;          /* both lists grow only, under lock */
@@ -196,8 +196,9 @@ err_t module_start(struct module *m, bool *fresh)
 	if (rv == CKR_OK || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
 		return 0;
 	return err_set(ERR_MODULE, "C_Initialize failed with %s (0x%lx) on the PKCS#11 module "
-		       "%s%s: %s", ck_rv_name(rv), rv, m->name,
-		       m->init ? " with module-init" : "", ck_rv_cure(rv));
+		       "%s%s: %s; uid %lu must be able to read the token's files", ck_rv_name(rv),
+		       rv, m->name, m->init ? " with module-init" : "", ck_rv_cure(rv),
+		       (unsigned long)geteuid());
 }
 
 static void sleep_ms(long ms)

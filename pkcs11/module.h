@@ -34,7 +34,7 @@ MUST err_t module_start(struct module *m, bool *fresh);
 
 /*
  * Serialises across processes: an exclusive flock() on the module's own file,
- * which any user can take and which creates nothing.  Waits ten seconds at
+ * which any user can take and which creates nothing.  Waits five seconds at
  * most, then goes on without (traced).  Gives a descriptor for module_unlock,
  * or -1.
  */

@@ -93,7 +93,11 @@ static CK_RV run_once(struct op *op, struct tok_key *k)
 	rv = worker_get(op->tok, &w);
 	if (rv != CKR_OK)
 		return rv;
-	rv = op->run(op, w.session, atomic_load_explicit(&k->handle, memory_order_relaxed));
+	/* Connected again meanwhile: the same number could now be another key. */
+	if (w.generation != atomic_load_explicit(&k->generation, memory_order_relaxed))
+		rv = CKR_SESSION_HANDLE_INVALID;
+	else
+		rv = op->run(op, w.session, atomic_load_explicit(&k->handle, memory_order_relaxed));
 	if (__builtin_expect(rv == CKR_OK, 1))
 		worker_put(op->tok, &w);
 	else

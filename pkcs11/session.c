@@ -1,4 +1,5 @@
 /* Sessions: the holder, the workers, and what to do when they are lost. */
+#include "pkcs11/gate.h"
 #include "pkcs11/result.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/tokpriv.h"
@@ -117,34 +118,52 @@ CK_RV worker_get(struct tok *t, struct worker *w)
 {
 	CK_RV rv;
 
+	gate_enter();
 	w->generation = atomic_load_explicit(&t->generation, memory_order_acquire);
 	w->session = idle_take(t);
 	if (__builtin_expect(w->session != 0, 1))
 		return CKR_OK;
 	rv = open_session(t, 0, &w->session);
-	return rv == CKR_SESSION_COUNT ? wait_for_worker(t, w) : rv;
+	if (rv == CKR_SESSION_COUNT)
+		rv = wait_for_worker(t, w);
+	if (rv != CKR_OK)
+		gate_leave();
+	return rv;
 }
 
 CK_RV worker_get_writer(struct tok *t, struct worker *w)
 {
+	CK_RV rv;
+
+	gate_enter();
 	w->generation = atomic_load(&t->generation);
-	return open_session(t, CKF_RW_SESSION, &w->session);
+	rv = open_session(t, CKF_RW_SESSION, &w->session);
+	if (rv != CKR_OK)
+		gate_leave();
+	return rv;
+}
+
+/* After a loss the number may be another's session by now: then it is left alone. */
+static void close_worker(struct tok *t, const struct worker *w)
+{
+	if (w->generation == atomic_load(&t->generation))
+		traced(t, "C_CloseSession", t->f->C_CloseSession(w->session));
 }
 
 void worker_put(struct tok *t, struct worker *w)
 {
 	if (w->generation != atomic_load_explicit(&t->generation, memory_order_acquire) ||
 	    !idle_put(t, w->session))
-		worker_drop(t, w);
+		close_worker(t, w);
 	w->session = 0;
+	gate_leave();
 }
 
 void worker_drop(struct tok *t, struct worker *w)
 {
-	/* After a loss the number may be another's session by now: leave it alone. */
-	if (w->session && w->generation == atomic_load(&t->generation))
-		traced(t, "C_CloseSession", t->f->C_CloseSession(w->session));
+	close_worker(t, w);
 	w->session = 0;
+	gate_leave();
 }
 
 /* ---- connecting: all with t->lock held ---------------------------------- */

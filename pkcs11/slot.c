@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SLOTS_MAX = 4096, LIST_TRIES = 3 };
 
@@ -126,9 +127,10 @@ static err_t check_match(struct tok *t, const struct match *m)
 {
 	if (m->n == 0)
 		return err_set(ERR_TOKEN_ABSENT, "no token matches \"%.*s\"%s%s: insert or "
-			       "initialise it, or correct the URI", path_length(t), t->uri_text,
+			       "initialise it, correct the URI, or let uid %lu read the token's "
+			       "files", path_length(t), t->uri_text,
 			       t->mod ? " in module " : " in p11-kit's modules",
-			       t->mod ? t->mod->name : "");
+			       t->mod ? t->mod->name : "", (unsigned long)geteuid());
 	if (m->n > 1)
 		return err_set(ERR_TOKEN_AMBIGUOUS, "%u tokens match \"%.*s\": add serial= or "
 			       "slot-id= to the URI", m->n, path_length(t), t->uri_text);

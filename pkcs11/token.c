@@ -1,13 +1,57 @@
 /* Tokens of this process: opened once by URI, found again by look-up, never closed. */
+#include "pkcs11/gate.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { FORK_WAIT_MS = 200 };    /* a fork is held up no longer: its thread may hold a lock itself */
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;   /* one fork at a time */
+static bool registry_held;                      /* by the thread that forks */
 static _Atomic(struct tok *) registry;          /* grows at its head only */
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static bool lock_before(pthread_mutex_t *m, const struct timespec *end)
+{
+	return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, end) == 0;
+}
+
+/* Waits until no call of a module is under way, in the holders first, then in the workers. */
+static void before_fork(void)
+{
+	struct timespec end;
+	struct tok *t;
+
+	pthread_mutex_lock(&fork_lock);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += FORK_WAIT_MS * 1000000L;
+	end.tv_sec += end.tv_nsec / 1000000000L;
+	end.tv_nsec %= 1000000000L;
+	registry_held = lock_before(&registry_lock, &end);
+	for (t = atomic_load(&registry); t; t = t->next)
+		t->held_for_fork = lock_before(&t->lock, &end);
+	gate_close(FORK_WAIT_MS);
+}
+
+static void after_fork_in_parent(void)
+{
+	struct tok *t;
+
+	gate_open();
+	for (t = atomic_load(&registry); t; t = t->next) {
+		if (t->held_for_fork)
+			pthread_mutex_unlock(&t->lock);
+		t->held_for_fork = false;
+	}
+	if (registry_held)
+		pthread_mutex_unlock(&registry_lock);
+	registry_held = false;
+	pthread_mutex_unlock(&fork_lock);
+}
 
 /*
  * In a child just forked.  Another thread of the parent may have held any of
@@ -19,10 +63,15 @@ static void after_fork_in_child(void)
 	struct tok *t;
 
 	atomic_fetch_add(&tok_forks, 1);
+	gate_reset();
+	registry_held = false;
+	pthread_mutex_init(&fork_lock, NULL);
 	pthread_mutex_init(&registry_lock, NULL);
 	module_after_fork();
-	for (t = atomic_load(&registry); t; t = t->next)
+	for (t = atomic_load(&registry); t; t = t->next) {
+		t->held_for_fork = false;
 		pthread_mutex_init(&t->lock, NULL);
+	}
 }
 
 unsigned tok_forks_seen(void)
@@ -32,7 +81,7 @@ unsigned tok_forks_seen(void)
 
 static void watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, after_fork_in_child);
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 static bool same(const char *a, const char *b)

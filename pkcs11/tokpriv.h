@@ -44,6 +44,7 @@ struct tok {
 	CK_FUNCTION_LIST *f;                    /* mod->f */
 
 	pthread_mutex_t lock;                   /* holder, slot, info, connecting */
+	bool held_for_fork;                     /* lock, by the thread that forks */
 	_Atomic CK_SLOT_ID slot;
 	CK_SESSION_HANDLE holder;               /* 0: not connected */
 	_Atomic bool up;                        /* connected and logged in, as far as known */

@@ -1,0 +1,19 @@
+/*
+ * A fork amid threads.  The child gets a module's locks as they are, also those
+ * that a thread holds which it does not get, and waits for them for ever
+ * (measured on SoftHSM2 2.6.1 and NSS softoken 3.87).  So fork() waits, within
+ * bounds, until no call is under way.  Private to pkcs11/.
+ */
+#ifndef GSSP11_GATE_H
+#define GSSP11_GATE_H
+
+/* Around the calls in a worker session: waits while a fork is under way. */
+void gate_enter(void);
+void gate_leave(void);
+
+/* For fork(): before it, until nobody is inside or msec have passed; after it; in the child. */
+void gate_close(long msec);
+void gate_open(void);
+void gate_reset(void);
+
+#endif
