@@ -223,22 +223,21 @@ static bool no_verdict(err_t err)
 }
 
 /*
- * *sure is false when a call failed in a way that may pass: such an answer is
- * asked for twice, and never kept beyond this process.
+ * *unsure are the bits whose probe failed in a way that may pass: it is run
+ * twice, again when an enctype needs the bit, and never kept beyond this process.
  */
-static err_t probe_all(struct tok *t, unsigned *caps, bool *sure)
+static err_t probe_all(struct tok *t, unsigned *caps, unsigned *unsure)
 {
 	size_t i;
 	err_t err;
 
-	*caps = 0;
-	*sure = true;
+	*caps = *unsure = 0;
 	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
 		err = probes[i].run(t, probes[i].etype);
 		if (err == ERR_TOKEN_FAILED)
 			err = probes[i].run(t, probes[i].etype);
 		if (err == ERR_TOKEN_FAILED)
-			*sure = false;
+			*unsure |= probes[i].bit;
 		if (no_verdict(err))
 			return err_prefix(err, "trying %s", probes[i].mechanism);
 		if (!err)
@@ -254,52 +253,80 @@ static err_t probe_all(struct tok *t, unsigned *caps, bool *sure)
 struct known {
 	struct known *next;
 	struct tok *tok;
-	unsigned caps;
+	_Atomic unsigned caps, unsure;
 };
 
 static _Atomic(struct known *) known;
 
-static void remember(struct tok *t, unsigned caps)
+static void remember(struct tok *t, unsigned caps, unsigned unsure)
 {
 	struct known *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return;
 	n->tok = tok_ref(t);
-	n->caps = caps;
+	atomic_init(&n->caps, caps);
+	atomic_init(&n->unsure, unsure);
 	n->next = atomic_load(&known);
 	while (!atomic_compare_exchange_weak(&known, &n->next, n))
 		;
 }
 
+static struct known *find_known(const struct tok *t)
+{
+	struct known *n = atomic_load(&known);
+
+	while (n && n->tok != t)
+		n = n->next;
+	return n;
+}
+
 err_t ks_caps_probe(struct tok *t, unsigned *caps)
 {
-	bool sure;
-	err_t err = probe_all(t, caps, &sure);
+	unsigned unsure;
+	err_t err = probe_all(t, caps, &unsure);
 
 	if (err)
 		return err;
-	remember(t, *caps);
+	remember(t, *caps, unsure);
 	/* A token that can do next to nothing is more likely broken today than made so. */
-	if (sure && (*caps & KS_CAP_CBC))
+	if (!unsure && (*caps & KS_CAP_CBC))
 		ks_verdict_write(t, *caps);
 	return 0;
 }
 
 err_t ks_caps_get(struct tok *t, unsigned *caps)
 {
-	const struct known *n = atomic_load(&known);
+	const struct known *n = find_known(t);
 
-	for (; n; n = n->next) {
-		if (n->tok == t) {
-			*caps = n->caps;
-			return 0;
-		}
+	if (n) {
+		*caps = atomic_load(&n->caps);
+		return 0;
 	}
 	if (!ks_verdict_read(t, caps))
 		return ks_caps_probe(t, caps);
 	trace("probe: token=%s: verdicts from the state directory", tok_info(t)->label);
-	remember(t, *caps);
+	remember(t, *caps, 0);
+	return 0;
+}
+
+/* The token failed at what is needed now: perhaps it has come round. */
+static err_t try_again(struct tok *t, unsigned need, unsigned *caps)
+{
+	struct known *n = find_known(t);
+	size_t i;
+	err_t err;
+
+	for (i = 0; n && i < sizeof(probes) / sizeof(probes[0]); i++) {
+		if (!(probes[i].bit & need & atomic_load(&n->unsure)))
+			continue;
+		err = probes[i].run(t, probes[i].etype);
+		if (err == ERR_TOKEN_FAILED || no_verdict(err))
+			return err_prefix(err, "trying %s", probes[i].mechanism);
+		if (!err)
+			*caps = atomic_fetch_or(&n->caps, probes[i].bit) | probes[i].bit;
+		atomic_fetch_and(&n->unsure, ~probes[i].bit);
+	}
 	return 0;
 }
 
@@ -341,15 +368,17 @@ err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_required)
 {
 	const struct ks_etype *e = ks_etype_find(etype);
 	const char *label = tok_info(t)->label, *what;
-	unsigned caps;
+	unsigned caps, need = caps_needed(etype);
 	err_t err;
 
 	if (!e)
 		return err_set(KRB5_BAD_ENCTYPE, "encryption type %d is not supported", etype);
 	err = ks_caps_get(t, &caps);
+	if (!err)
+		err = try_again(t, need | (on_token_required ? ks_cap_derive(etype) : 0), &caps);
 	if (err)
 		return err;
-	what = missing(caps, caps_needed(etype));
+	what = missing(caps, need);
 	if (what)
 		return err_set(ERR_UNSUPPORTED, "token \"%s\" cannot hold %s keys: it lacks %s",
 			       label, e->name, what);

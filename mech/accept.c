@@ -125,6 +125,15 @@ static OM_uint32 publish(struct accept *a, const struct outputs *o)
 	return GSS_S_COMPLETE;
 }
 
+/* What the token has to say says nothing of Kerberos: whose key it was about. */
+static err_t name_key(const struct accept *a, err_t err)
+{
+	if (!a->server || err < ERR_BASE || err >= ERR_END)
+		return err;
+	return err_prefix(err, "accepting for %s kvno %u enctype %d", a->server,
+			  (unsigned)a->req.ticket.enc.kvno, (int)a->req.ticket.enc.etype);
+}
+
 static OM_uint32 first_leg(OM_uint32 *minor, struct accept *a, const struct outputs *o)
 {
 	OM_uint32 major;
@@ -134,7 +143,7 @@ static OM_uint32 first_leg(OM_uint32 *minor, struct accept *a, const struct outp
 	for (i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)
 		err = steps[i](a);
 	if (err) {
-		major = mech_fail(minor, a->major, err);
+		major = mech_fail(minor, a->major, name_key(a, err));
 		trace("accept: refused: %s", err_text(err) ? err_text(err) : "see the status");
 		mech_accept_error_token(a, err, o->out);
 	} else {

@@ -99,12 +99,8 @@ err_t mech_accept_exposure(struct accept *a, int32_t etype)
 {
 	struct mech_cred *c = a->cred;
 	struct tok *t = c->session_token ? c->session_token : ks_keytab_token(c->keytab);
-	err_t err;
 
-	if (c->conf.exposure != KS_CONF_ON_TOKEN)
-		return 0;
-	err = ks_exposure_check(t, etype, true);
-	return err ? err_prefix(err, "accepting for %s", a->server) : 0;
+	return c->conf.exposure == KS_CONF_ON_TOKEN ? ks_exposure_check(t, etype, true) : 0;
 }
 
 static err_t open_with(struct hunt *h, const struct ks_entry *e)

@@ -25,7 +25,8 @@ static err_t principals(struct accept *a)
 
 	if (code)
 		return mech_krb5_err(a->k5, code);
-	return mech_ap_princ_get(a->k5, &a->au.client, &a->ctx->there);
+	/* As the KDC wrote it: the authenticator's name type is the client's to choose. */
+	return mech_ap_princ_get(a->k5, &a->tkt.client, &a->ctx->there);
 }
 
 err_t mech_accept_context(struct accept *a)

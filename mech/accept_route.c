@@ -2,6 +2,8 @@
 #include "mech/accept.h"
 #include "mech/passthrough.h"
 
+#include <com_err.h>
+
 /*
  * Without a credential the mechanism layer would choose this module again:
  * the stock mechanism's default must be had first, by name.
@@ -9,8 +11,12 @@
 static OM_uint32 stock_default(OM_uint32 *minor, gss_cred_id_t *out)
 {
 	const struct mech_wish any = { .time_req = GSS_C_INDEFINITE };
+	OM_uint32 major = mech_stock_acquire(minor, &any, GSS_C_ACCEPT, NULL, out, NULL);
 
-	return mech_stock_acquire(minor, &any, GSS_C_ACCEPT, NULL, out, NULL);
+	/* Within gss_accept_sec_context the stock mechanism loses the longer text on the way. */
+	if (GSS_ERROR(major))
+		(void)err_set((err_t)*minor, "%s", error_message((err_t)*minor));
+	return major;
 }
 
 struct stock_results {

@@ -88,6 +88,8 @@ static OM_uint32 put_stock(OM_uint32 *minor, struct wr *w, gss_cred_id_t stock)
 	if (GSS_ERROR(major))
 		return major;
 	put_string(w, b.length ? b.value : "", b.length);
+	if (b.value)
+		secret_wipe(b.value, b.length);
 	gss_release_buffer(&ignored, &b);
 	return GSS_S_COMPLETE;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mech/codes.h"
+#include "mech/passthrough.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -132,38 +132,6 @@ static err_t fill_ccache(krb5_context k5, krb5_creds *c, krb5_ccache *out)
 	return mech_krb5_err(k5, code);
 }
 
-/* gss_export_cred's token with the OID behind which the mechanism layer finds the stock mechanism. */
-static err_t readdress(const gss_buffer_desc *token, gss_const_OID stock, gss_buffer_t out)
-{
-	uint8_t *p = NULL;
-	struct wr w;
-	struct rd r;
-	size_t len;
-	err_t err;
-
-	rd_init(&r, token->value, token->length);
-	rd_bytes(&r, rd_be32(&r));
-	if (r.bad)
-		return err_set(ERR_INTERNAL, "an exported credential has an unknown form");
-	wr_init_grow(&w, token->length + stock->length + 8);
-	wr_be32(&w, stock->length);
-	wr_bytes(&w, stock->elements, stock->length);
-	wr_bytes(&w, r.p, r.left);
-	err = wr_take(&w, &p, &len);
-	out->value = p;
-	out->length = len;
-	return err;
-}
-
-static void wipe_buffer(gss_buffer_t b)
-{
-	OM_uint32 ignored;
-
-	if (b->value)
-		secret_wipe(b->value, b->length);
-	gss_release_buffer(&ignored, b);
-}
-
 static err_t stock_error(OM_uint32 minor, const char *what)
 {
 	err_t err = minor ? (err_t)minor : (err_t)ERR_INTERNAL;
@@ -176,35 +144,33 @@ static err_t stock_error(OM_uint32 minor, const char *what)
  * credential does: one that was acquired by the ccache's name would leave the
  * client's keys behind.
  */
-static err_t own_copy(gss_cred_id_t from, gss_const_OID stock, gss_cred_id_t *out)
+static err_t own_copy(gss_cred_id_t from, gss_const_OID mech, gss_cred_id_t *out)
 {
-	gss_buffer_desc token = GSS_C_EMPTY_BUFFER, again = GSS_C_EMPTY_BUFFER;
-	OM_uint32 minor;
+	gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+	OM_uint32 minor, ignored;
 	err_t err = 0;
 
-	if (GSS_ERROR(gss_export_cred(&minor, from, &token)))
-		return stock_error(minor, "copying");
-	err = readdress(&token, stock, &again);
-	if (!err && GSS_ERROR(gss_import_cred(&minor, &again, out)))
+	if (GSS_ERROR(mech_stock_export_cred(&minor, from, &token)) ||
+	    GSS_ERROR(mech_stock_import_cred(&minor, mech, &token, out)))
 		err = stock_error(minor, "copying");
-	wipe_buffer(&token);
-	wipe_buffer(&again);
+	if (token.value)
+		secret_wipe(token.value, token.length);
+	gss_release_buffer(&ignored, &token);
 	return err;
 }
 
-static err_t acquire(gss_const_OID stock, const char *ccache, gss_cred_id_t *out)
+static err_t acquire(gss_const_OID mech, const char *ccache, gss_cred_id_t *out)
 {
+	const struct mech_wish any = { .mech = mech, .time_req = GSS_C_INDEFINITE };
 	gss_key_value_element_desc elem = { "ccache", ccache };
 	gss_key_value_set_desc store = { 1, &elem };
-	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
-	gss_OID_set_desc mechs = { 1, (gss_OID)(uintptr_t)stock };
+	gss_cred_id_t cred;
 	OM_uint32 minor, ignored;
 	err_t err;
 
-	if (GSS_ERROR(gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs,
-					    GSS_C_INITIATE, &store, &cred, NULL, NULL)))
+	if (GSS_ERROR(mech_stock_acquire(&minor, &any, GSS_C_INITIATE, &store, &cred, NULL)))
 		return stock_error(minor, "acquiring");
-	err = own_copy(cred, stock, out);
+	err = own_copy(cred, mech, out);
 	gss_release_cred(&ignored, &cred);
 	return err;
 }
@@ -222,7 +188,7 @@ static err_t credential_of(struct accept *a, krb5_ccache cc)
 		return mech_krb5_err(a->k5, code);
 	if (!copy)
 		return err_set(ENOMEM, "out of memory storing the forwarded credential");
-	err = acquire(mech_oid_stock(mech_oid_real(a->frame.mech)), copy, &a->deleg);
+	err = acquire(a->frame.mech, copy, &a->deleg);
 	free(copy);
 	return err;
 }

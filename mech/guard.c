@@ -113,8 +113,10 @@ OM_uint32 mech_guard_accept(OM_uint32 *minor, struct mech_ctx *c, const struct m
 	if (major == GSS_S_COMPLETE)
 		return major;
 	if (major == GSS_S_DUPLICATE_TOKEN)
-		return mech_fail(minor, major, KRB5KRB_AP_ERR_REPEAT);
-	return mech_fail(minor, major, KRB5KRB_AP_ERR_BADORDER);
+		return mech_fail(minor, major, err_set(KRB5KRB_AP_ERR_REPEAT, "message token was "
+						       "received before"));
+	return mech_fail(minor, major, err_set(KRB5KRB_AP_ERR_BADORDER, "message token does not "
+					       "follow the one before"));
 }
 
 void mech_guard_signed_header(const struct mech_guard *g, uint8_t out[MECH_HEADER])

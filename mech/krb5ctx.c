@@ -22,9 +22,13 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_error;
 
+/*
+ * A parent's context stays: freeing it takes a lock of libkrb5's that another
+ * thread may have held at the fork, which would hold up the child for ever.
+ */
 static void slot_clear(struct slot *s)
 {
-	if (s->ctx)
+	if (s->ctx && s->pid == getpid())
 		krb5_free_context(s->ctx);
 	free(s->config);
 	memset(s, 0, sizeof(*s));

@@ -57,6 +57,8 @@ OM_uint32 mech_stock_export_cred(OM_uint32 *minor, gss_cred_id_t stock, gss_buff
 					  "form than this version knows"));
 	else
 		major = copy_out(minor, inner, len, token);
+	/* a MEMORY ccache's keys are in it */
+	secret_wipe(framed.value, framed.length);
 	gss_release_buffer(&ignored, &framed);
 	return major;
 }
@@ -92,6 +94,7 @@ OM_uint32 mech_stock_import_cred(OM_uint32 *minor, gss_const_OID mech, const gss
 	if (err)
 		return mech_fail(minor, GSS_S_FAILURE, err);
 	major = mech_stock_done(minor, gss_import_cred(minor, &framed, out));
+	secret_wipe(framed.value, framed.length);
 	free(framed.value);
 	return major;
 }

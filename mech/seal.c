@@ -87,11 +87,36 @@ static err_t wrap_text(struct mech_ctx *c, bool conf, uint16_t ec, struct mech_t
 	return err;
 }
 
-static OM_uint32 wrap_iov(OM_uint32 *minor, struct mech_ctx *c, int conf, uint16_t ec,
-			  struct mech_text *t, int *conf_state, gss_buffer_t out)
+/* SIGN_ONLY before DATA; without associated data the first is empty and adds nothing. */
+static err_t wrap_pieces(struct mech_ctx *c, bool conf, uint16_t ec, const gss_buffer_t assoc,
+			 const gss_buffer_t in, gss_buffer_t out)
 {
-	err_t err = wrap_text(c, conf, ec, t, out);
+	gss_iov_buffer_desc iov[2] = {
+		{ GSS_IOV_BUFFER_TYPE_SIGN_ONLY, { 0, NULL } },
+		{ GSS_IOV_BUFFER_TYPE_DATA, *in },
+	};
+	struct mech_text t = { .iov = iov, .n = 2 };
 
+	if (assoc)
+		iov[0].buffer = *assoc;
+	return wrap_text(c, conf, ec, &t, out);
+}
+
+static OM_uint32 wrap(OM_uint32 *minor, struct mech_ctx *c, int conf, gss_qop_t qop, uint16_t ec,
+		      const gss_buffer_t assoc, const gss_buffer_t in, int *conf_state,
+		      gss_buffer_t out)
+{
+	OM_uint32 major;
+	err_t err;
+
+	out->value = NULL;
+	out->length = 0;
+	if (conf_state)
+		*conf_state = 0;
+	major = mech_message_ready(minor, c, qop);
+	if (major != GSS_S_COMPLETE)
+		return major;
+	err = wrap_pieces(c, conf, ec, assoc, in, out);
 	if (err)
 		return mech_fail(minor, GSS_S_FAILURE, err);
 	if (conf_state)
@@ -102,43 +127,14 @@ static OM_uint32 wrap_iov(OM_uint32 *minor, struct mech_ctx *c, int conf, uint16
 OM_uint32 mech_wrap(OM_uint32 *minor, struct mech_ctx *c, int conf, gss_qop_t qop,
 		    const gss_buffer_t in, int *conf_state, gss_buffer_t out)
 {
-	gss_iov_buffer_desc iov = { GSS_IOV_BUFFER_TYPE_DATA, *in };
-	struct mech_text t = { .iov = &iov, .n = 1 };
-	OM_uint32 major;
-
-	out->value = NULL;
-	out->length = 0;
-	if (conf_state)
-		*conf_state = 0;
-	major = mech_message_ready(minor, c, qop);
-	if (major != GSS_S_COMPLETE)
-		return major;
-	return wrap_iov(minor, c, conf, 0, &t, conf_state, out);
+	return wrap(minor, c, conf, qop, 0, NULL, in, conf_state, out);
 }
 
 OM_uint32 mech_wrap_aead(OM_uint32 *minor, struct mech_ctx *c, int conf, gss_qop_t qop,
 			 const gss_buffer_t assoc, const gss_buffer_t in, int *conf_state,
 			 gss_buffer_t out)
 {
-	gss_iov_buffer_desc iov[2] = {
-		{ GSS_IOV_BUFFER_TYPE_DATA, *in },
-	};
-	struct mech_text t = { .iov = iov, .n = 1 };
-	OM_uint32 major;
-
-	out->value = NULL;
-	out->length = 0;
-	if (conf_state)
-		*conf_state = 0;
-	major = mech_message_ready(minor, c, qop);
-	if (major != GSS_S_COMPLETE)
-		return major;
-	if (assoc) {
-		iov[1] = iov[0];
-		iov[0] = (gss_iov_buffer_desc){ GSS_IOV_BUFFER_TYPE_SIGN_ONLY, *assoc };
-		t.n = 2;
-	}
-	return wrap_iov(minor, c, conf, mech_guard_filler(c), &t, conf_state, out);
+	return wrap(minor, c, conf, qop, mech_guard_filler(c), assoc, in, conf_state, out);
 }
 
 OM_uint32 mech_wrap_size_limit(OM_uint32 *minor, struct mech_ctx *c, int conf, gss_qop_t qop,
