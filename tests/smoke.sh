@@ -135,7 +135,24 @@ errors() {
 		KRB5_KTNAME="$TOKEN_BARE?$query&pin-source=file:$SCRATCH/open.pin"
 	SERVICE=host/localhost@$REALM said "a service that the token has no key of" 'host/localhost' \
 		KRB5_KTNAME="$TOKEN_URI"
+	failing
 	rotated
+}
+
+# A token that is there and does not work: p11shim.so before the real one.
+failing() {
+	local way who="accepting for svc18/localhost@$REALM kvno 1 enctype 18: (trying CKM_SHA_1_HMAC: )?C_SignInit failed with"
+
+	way="$TOKEN_BARE?module-path=$(build_file . p11shim.so)&pin-source=file:$TOKEN_PIN_FILE"
+	way="KRB5_KTNAME=$way P11SHIM_CTL=$SCRATCH/ctl P11SHIM_MODULE=$TOKEN_MODULE"
+	echo "fail C_SignInit 0 -1 30" >"$SCRATCH/ctl"
+	# shellcheck disable=SC2086    # three variables; no path of ours has a blank
+	said "a token that fails" \
+		"$who CKR_DEVICE_ERROR .*token \"$TOKEN_LABEL\" \(slot [0-9]+\): check the device" $way
+	echo "fail C_SignInit 0 -1 68" >"$SCRATCH/ctl"
+	# shellcheck disable=SC2086
+	said "a key without the right attribute" \
+		"$who CKR_KEY_FUNCTION_NOT_PERMITTED .*import the key again" $way
 }
 
 # The KDC has a new key, the token the old one.
@@ -146,6 +163,7 @@ rotated() {
 
 # ---- all -----------------------------------------------------------------------------------
 
+[ -e "$GSSP11_MODULE" ] || die "there is no module: $GSSP11_MODULE"
 scratch_start smoke
 realm_start "$SCRATCH/realm"
 kinit -f -c "$REALM_DIR/ccache" -k -t "$REALM_DIR/user.keytab" user

@@ -15,6 +15,7 @@
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
 
+#include "keystore/derive.h"
 #include "mech/message.h"
 #include "pkcs11/token.h"
 #include "tests/lib/accepting.h"
@@ -40,11 +41,12 @@ static unsigned long session_objects(const struct side *s)
 	CK_BBOOL no = CK_FALSE;
 	CK_ATTRIBUTE wish = { CKA_TOKEN, &no, sizeof(no) };
 	CK_OBJECT_HANDLE found[64];
-	CK_SESSION_HANDLE h;
+	CK_SLOT_ID slot = tok_info(ks_keytab_token(s->cred->keytab))->slot;
+	CK_SESSION_HANDLE h = 0;
 	CK_ULONG n, all = 0;
 
-	CU_ASSERT_FATAL(f && f->C_OpenSession(tok_info(ks_keytab_token(s->cred->keytab))->slot,
-					      CKF_SERIAL_SESSION, NULL, NULL, &h) == CKR_OK);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL_FATAL(f->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, &h), CKR_OK);
 	CU_ASSERT_EQUAL_FATAL(f->C_FindObjectsInit(h, &wish, 1), CKR_OK);
 	do {
 		CU_ASSERT_EQUAL_FATAL(f->C_FindObjects(h, found, N(found), &n), CKR_OK);
@@ -107,13 +109,34 @@ static void nothing_left(void)
 /* ---- keys in this process's memory ---- */
 
 #define MASK 0x5a
+#define MAPPING_MAX (1ul << 26)  /* greater ones are a sanitizer's bookkeeping */
+#define UNWATCHED __attribute__((no_sanitize("address", "undefined")))
 
-/* An AP-REQ, and its keys in a form that is not theirs. */
+/*
+ * An AP-REQ, and its keys in a form that is not theirs: session key, subkey,
+ * and those derived from them for the authenticator and the first messages.
+ */
 struct secret_req {
-	uint8_t keys[2][32];     /* session key, subkey: masked */
-	size_t key_len, len;
+	uint8_t keys[4][32];
+	size_t key_len[4], len;
 	uint8_t token[4096];
 };
+
+static void put_key(struct secret_req *r, unsigned i, const uint8_t *key, size_t n)
+{
+	r->key_len[i] = n;
+	while (n-- > 0)
+		r->keys[i][n] = key[n] ^ MASK;
+}
+
+static void put_derived(struct secret_req *r, unsigned i, const krb5_keyblock *k, uint32_t usage)
+{
+	struct secret *s;
+
+	if (ks_derive_bytes(ks_etype_find(k->enctype), k->contents, usage, KS_KE, &s))
+		_exit(1);
+	put_key(r, i, s->data, s->len);
+}
 
 /* In a process of its own: libkrb5 as a client leaves keys behind. */
 static void make_secret_req(const struct forge_key *k, bool mutual, int fd)
@@ -121,20 +144,19 @@ static void make_secret_req(const struct forge_key *k, bool mutual, int fd)
 	gss_buffer_desc cksum = acc_cksum(NULL, mutual ? MUTUAL : COMMON, NULL, 0), token;
 	struct acc_req r = { .key = k, .cksum = &cksum, .options = AP_OPTS_USE_SUBKEY |
 			     (mutual ? AP_OPTS_MUTUAL_REQUIRED : 0) };
-	struct secret_req out = { .key_len = k->len };
+	struct secret_req out = { 0 };
 	krb5_keyblock *session, *sub;
 	krb5_auth_context ac;
-	size_t i;
 
 	token = acc_token(&r, &ac);
 	if (token.length > sizeof(out.token) || krb5_auth_con_getkey(acc_krb5(), ac, &session) ||
 	    krb5_auth_con_getsendsubkey(acc_krb5(), ac, &sub) || !session || !sub)
 		_exit(1);
 	memcpy(out.token, token.value, out.len = token.length);
-	for (i = 0; i < k->len; i++) {
-		out.keys[0][i] = session->contents[i] ^ MASK;
-		out.keys[1][i] = sub->contents[i] ^ MASK;
-	}
+	put_key(&out, 0, session->contents, session->length);
+	put_key(&out, 1, sub->contents, sub->length);
+	put_derived(&out, 2, session, 11);
+	put_derived(&out, 3, sub, 24);
 	_exit(write(fd, &out, sizeof(out)) != (ssize_t)sizeof(out));
 }
 
@@ -157,7 +179,7 @@ static void get_secret_req(const struct forge_key *k, bool mutual, struct secret
 	CU_ASSERT_FATAL(waitpid(pid, &status, 0) == pid && status == 0 && got == sizeof(*out));
 }
 
-static bool is_key(const volatile uint8_t *p, const uint8_t *masked, size_t n)
+static inline UNWATCHED bool is_key(const volatile uint8_t *p, const uint8_t *masked, size_t n)
 {
 	while (n && (uint8_t)(p[n - 1] ^ MASK) == masked[n - 1])
 		n--;
@@ -165,78 +187,77 @@ static bool is_key(const volatile uint8_t *p, const uint8_t *masked, size_t n)
 }
 
 /* Half a key is a find, too: memory that was freed is partly written over. */
-static unsigned count_in(const uint8_t *p, size_t size, const struct secret_req *r)
+static UNWATCHED unsigned count_in(const uint8_t *p, size_t size, const struct secret_req *r,
+				   unsigned keys)
 {
-	size_t half = r->key_len / 2, i;
+	size_t half, i;
 	unsigned k, n = 0;
 
-	for (i = 0; i + half <= size; i++) {
-		for (k = 0; k < 2; k++)
-			n += is_key(p + i, r->keys[k], half) ||
-			     is_key(p + i, r->keys[k] + half, half);
+	for (k = 0; k < keys; k++) {
+		half = r->key_len[k] / 2;
+		for (i = 0; i + half <= size; i++)
+			n += is_key(p + i, r->keys[k], half) + is_key(p + i, r->keys[k] + half, half);
 	}
 	return n;
 }
 
-/* Where in all writable memory of this process a key is found. */
-static __attribute__((no_sanitize("address"))) unsigned count_keys(const struct secret_req *r)
+/* How often one of the first keys is found in all writable memory of this process. */
+static unsigned count_keys(const struct secret_req *r, unsigned keys)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
 	unsigned long from, to;
 	char line[512], mode[5];
-	unsigned n, all = 0;
+	unsigned all = 0;
 
 	CU_ASSERT_FATAL(maps != NULL);
 	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 ||
-		    strncmp(mode, "rw", 2) != 0 || strstr(line, "[v"))
-			continue;
-		n = count_in((const uint8_t *)from, to - from, r);
-		if (n)
-			printf("\n %u in %s", n, line);
-		all += n;
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) == 3 && !strstr(line, "[v") &&
+		    strncmp(mode, "rw", 2) == 0 && to - from < MAPPING_MAX)
+			all += count_in((const uint8_t *)from, to - from, r, keys);
 	}
 	fclose(maps);
 	return all;
 }
 
-static void no_keys_in_memory(void)
+/*
+ * The tokens are in this process, too, and hold the objects that there are in
+ * the clear: the last key, of messages to come, is looked for when it must be gone.
+ */
+static void keys_after(struct side *s, const struct forge_key *k, unsigned kind)
 {
 	static struct secret_req r;
-	unsigned side, e, mutual;
 	gss_buffer_desc token;
 	struct acc_answer a;
 
+	get_secret_req(k, kind, &r);
+	token = (gss_buffer_desc){ r.len, r.token };
+	r.token[r.len - 1] ^= kind == 2;         /* to be refused */
+	acc_own(s->cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL(a.major == GSS_S_COMPLETE, kind < 2);
+	CU_ASSERT_EQUAL(count_keys(&r, 3), 0);
+	acc_answer_fini(&a);
+	CU_ASSERT_EQUAL(count_keys(&r, 4), 0);
+}
+
+static void no_keys_in_memory(void)
+{
+	unsigned side, e, kind;
+
 	for (side = 0; side < N(sides); side++) {
 		for (e = 0; e < N(etypes); e++) {
-			for (mutual = 0; mutual < 3; mutual++) {
-				get_secret_req(&sides[side].key[e], mutual, &r);
-				token = (gss_buffer_desc){ r.len, r.token };
-				r.token[r.len - 1] ^= mutual == 2;       /* to be refused */
-				acc_own(sides[side].cred, &token, NULL, &a);
-				CU_ASSERT_EQUAL(a.major == GSS_S_COMPLETE, mutual < 2);
-				CU_ASSERT_EQUAL(count_keys(&r), 0);
-				acc_answer_fini(&a);
-				CU_ASSERT_EQUAL(count_keys(&r), 0);
-			}
+			for (kind = 0; kind < 3; kind++)
+				keys_after(&sides[side], &sides[side].key[e], kind);
 		}
 	}
 }
 
-/* The search itself finds what is there. */
+/* The search itself finds what is there: the service's key, which the test has. */
 static void search_finds(void)
 {
-	static struct secret_req r = { .key_len = 32 };
-	uint8_t *p = malloc(64);
-	size_t i;
+	static struct secret_req r;
 
-	for (i = 0; i < 32; i++) {
-		r.keys[0][i] = (uint8_t)(i * 77 + 5);
-		r.keys[1][i] = (uint8_t)(i * 91 + 11);
-		p[7 + i] = r.keys[0][i] ^ MASK;
-	}
-	CU_ASSERT(count_in(p, 64, &r) >= 2);
-	free(p);
+	put_key(&r, 0, sides[0].key[0].bytes, sides[0].key[0].len);
+	CU_ASSERT(count_keys(&r, 1) >= 2);
 }
 
 /* ---- work for strangers ---- */
@@ -292,6 +313,25 @@ static void strangers(void)
 		acc_answer_fini(&a);
 	}
 	printf(" %.2f ms each ...", (now_ms() - began) / 100);
+	free(token.value);
+}
+
+/* A name that would write to the terminal of whoever reads the log. */
+static void terminal(void)
+{
+	struct forge_key k;
+	struct acc_req r = { .key = &k };
+	gss_buffer_desc token;
+	struct acc_answer a;
+	const char *p;
+
+	forge_random_key(&k, "x\033[2J\r/evil\177@TEST.ORG", 18, 3);
+	token = acc_usual(&r, MUTUAL);
+	acc_own(sides[0].cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL((err_t)a.minor, KRB5KRB_AP_ERR_NOT_US);
+	for (p = err_text((err_t)a.minor); *p; p++)
+		CU_ASSERT((unsigned char)*p >= 0x20 && *p != 0x7f);
+	acc_answer_fini(&a);
 	free(token.value);
 }
 
@@ -406,7 +446,8 @@ int main(void)
 		{ "nothing left on the token", nothing_left },
 		{ "the search finds", search_finds },
 		{ "no keys in memory", no_keys_in_memory },
-		{ "oversized", oversized }, { "strangers", strangers }, { "races", races },
+		{ "oversized", oversized }, { "strangers", strangers },
+		{ "terminal", terminal }, { "races", races },
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

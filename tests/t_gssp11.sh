@@ -196,6 +196,10 @@ sed -n '2,$p' out | sed 's/ on-token accept$//' >list.out
 cmp -s klist.out list.out
 ok "the list is klist's, in its order" $?
 hasnt out "no PIN source in the heading" 'pin-source'
+"$GSSP11" keytab list --token "$uri" <&- >&- 2>&-
+[ $? -eq 1 ]
+ok "closed standard descriptors are a failure" $?
+run 0 "and no token file got the words" "$GSSP11" keytab list --token "$uri"
 run 0 "list as JSON" "$GSSP11" keytab list --token "$uri" --json
 if command -v python3 >/dev/null; then
 	python3 - <<'PY'
@@ -279,6 +283,7 @@ elif id nobody >/dev/null 2>&1; then
 	chmod 644 softhsm2.conf krb5.conf
 	run 1 "a token that USER cannot open" "$GSSP11" keytab import --token "$uri" --owner nobody all.kt
 	has err "chown is named" 'chown .*nobody'
+	has err "and who could not read the files" "uid $(id -u nobody) must be able to read the token's files"
 	chown -R nobody tokens state pin
 	keytab late.kt late@TEST.ORG 1 aes256-cts-hmac-sha1-96 $key32
 	chmod 600 late.kt

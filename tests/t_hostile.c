@@ -26,13 +26,12 @@
 #include "mech/message.h"
 #include "pkcs11/token.h"
 #include "tests/lib/accepting.h"
+#include "tests/lib/scan.h"
 
-enum { CONTEXTS = 200, THREADS = 8, ROUNDS = 20, VICTIM_SECONDS = 60, MASK = 0x5a };
+enum { CONTEXTS = 200, THREADS = 8, ROUNDS = 20, VICTIM_SECONDS = 60, CHILD_SECONDS = 5 };
 
 static const struct box_token *boxes;
 static size_t n_boxes;
-
-extern char **environ;
 
 static gss_buffer_desc token_for(const struct forge_key *k, const uint8_t *session_key)
 {
@@ -226,7 +225,7 @@ static void many_contexts(const struct box_token *b, struct mech_cred *cred,
 	struct tok *t = ks_keytab_token(cred->keytab);
 	struct sigaction now, before[NSIG];
 	size_t objects, fds, i;
-	sigset_t mask[2];
+	sigset_t mask[2] = { { { 0 } } };
 
 	CU_ASSERT(accepts(cred, token, &a[0]));
 	acc_answer_fini(&a[0]);
@@ -247,8 +246,8 @@ static void many_contexts(const struct box_token *b, struct mech_cred *cred,
 	sigprocmask(SIG_BLOCK, NULL, &mask[1]);
 	CU_ASSERT(memcmp(&mask[0], &mask[1], sizeof(mask[0])) == 0);
 	for (i = 1; i < NSIG; i++) {
-		sigaction((int)i, NULL, &now);
-		CU_ASSERT(now.sa_handler == before[i].sa_handler);
+		if (sigaction((int)i, NULL, &now) == 0)
+			CU_ASSERT(now.sa_handler == before[i].sa_handler);
 	}
 }
 
@@ -259,11 +258,11 @@ struct load {
 	_Atomic unsigned bad, done;
 };
 
-/* Accepts and lets go, each thread with a reference of its own. */
+/* Accepts and lets go, each thread with a reference that it was given. */
 static void *accept_many(void *arg)
 {
 	struct load *l = arg;
-	struct mech_cred *mine = mech_cred_ref(l->cred);
+	struct mech_cred *mine = l->cred;
 	struct acc_answer a;
 	int i;
 
@@ -276,22 +275,34 @@ static void *accept_many(void *arg)
 	return NULL;
 }
 
-/* In a child that was forked amid the other threads' accepts. */
+/* In a child that was forked amid the other threads' calls. */
 static int child(struct load *l, struct mech_ctx *inherited)
 {
 	struct acc_answer a;
 	bool fine;
 
-	alarm(VICTIM_SECONDS);
+	alarm(CHILD_SECONDS);
 	(void)talks(inherited);         /* keys lost or not: no crash */
 	fine = accepts(l->cred, l->token, &a);
 	acc_answer_fini(&a);
 	return fine ? 0 : 1;
 }
 
+static void start(struct load *l, pthread_t *t, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		mech_cred_ref(l->cred);
+		if (pthread_create(&t[i], NULL, accept_many, l))
+			abort();
+	}
+}
+
 static void test_shared(void)
 {
 	pthread_t t[THREADS];
+	struct mech_cred *cred;
 	struct forge_key k;
 	size_t i, n;
 
@@ -301,13 +312,12 @@ static void test_shared(void)
 
 		acc_new_key(&boxes[n], ACC_SERVICE, 18, 1, &k);
 		token = token_for(&k, NULL);
-		l.cred = acc_cred(&boxes[n], NULL, NULL);
+		l.cred = cred = acc_cred(&boxes[n], NULL, NULL);
 		l.token = &token;
 		many_contexts(&boxes[n], l.cred, &token);
 		l.stop = true;
-		for (i = 0; i < THREADS; i++)
-			CU_ASSERT_FATAL(pthread_create(&t[i], NULL, accept_many, &l) == 0);
-		mech_cred_free(&l.cred);        /* theirs stay: freed under their hands */
+		start(&l, t, THREADS);
+		mech_cred_free(&cred);          /* released under their hands */
 		for (i = 0; i < THREADS; i++)
 			pthread_join(t[i], NULL);
 		CU_ASSERT_EQUAL(l.bad, 0);
@@ -360,56 +370,11 @@ static gss_buffer_desc read_token(const char *path)
 	return (gss_buffer_desc){ (size_t)n, buf };
 }
 
-struct secret_seen {
-	uint8_t masked[64];
-	size_t n;
-};
-
-static void unhex(const char *hex, struct secret_seen *s)
-{
-	for (s->n = 0; hex && hex[2 * s->n] && s->n < sizeof(s->masked); s->n++)
-		(void)sscanf(hex + 2 * s->n, "%2hhx", &s->masked[s->n]);
-}
-
-__attribute__((no_sanitize("address")))
-static size_t count_in(const uint8_t *p, const uint8_t *end, const struct secret_seen *s)
-{
-	size_t found = 0, i;
-
-	for (; s->n && p + s->n <= end; p++) {
-		for (i = 0; i < s->n && (p[i] ^ MASK) == s->masked[i]; i++)
-			;
-		found += i == s->n;
-	}
-	return found;
-}
-
-/* How often the secret stands in this process's writable memory. */
-static size_t count_everywhere(const struct secret_seen *s, bool tell)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512], mode[8];
-	unsigned long from, to;
-	size_t found = 0, here;
-
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[0] != 'r' ||
-		    mode[1] != 'w' || to - from > 1UL << 30)
-			continue;
-		here = count_in((const uint8_t *)from, (const uint8_t *)to, s);
-		if (here && tell)
-			fprintf(stderr, "%zu times in %s", here, line);
-		found += here;
-	}
-	fclose(maps);
-	return found;
-}
-
 static int victim_residue(char **argv)
 {
 	gss_buffer_desc token = read_token(argv[3]);
 	struct mech_cred *cred = NULL;
-	struct secret_seen s;
+	struct scan s;
 	struct acc_answer a;
 	size_t found = 0;
 	int i;
@@ -418,9 +383,14 @@ static int victim_residue(char **argv)
 		return 2;
 	acc_answer_fini(&a);
 	mech_cred_free(&cred);
+	s.n = 32;
+	for (i = 0; i < 32; i++)        /* what is there must be found */
+		s.masked[i] = ((const uint8_t *)token.value)[100 + i] ^ SCAN_MASK;
+	if (!scan_memory(&s))
+		return 4;
 	for (i = 4; argv[i]; i++) {
-		unhex(argv[i], &s);
-		found += count_everywhere(&s, true);
+		scan_unhex(argv[i], &s);
+		found += scan_memory(&s);
 	}
 	return found ? 3 : 0;
 }
@@ -435,6 +405,8 @@ static int victim_closed(char **argv)
 
 	if (mech_cred_open_acceptor(argv[2], &cred) || !accepts(cred, &token, &a))
 		return 2;
+	acc_answer_fini(&a);
+	mech_cred_free(&cred);
 	for (fd = 0; fd < 3; fd++) {
 		if (strstr(argv[2], "softhsm") && fcntl(fd, F_GETFD) >= 0)
 			return 3;
@@ -463,33 +435,63 @@ static int victim_exit(char **argv)
 	return 4;
 }
 
-/* Forks while other threads accept: the child finds its own way. */
+struct talk {
+	struct mech_ctx *ctx;
+	struct tok *tok;
+	_Atomic bool stop, bad;
+};
+
+/* Calls of workers and of the holder, none of libkrb5, whose own locks no child can mend. */
+static void *talk_on(void *arg)
+{
+	const struct ks_use use = { 22, KS_SEAL };
+	static const uint8_t value[32] = { 9 };
+	struct talk *t = arg;
+	struct ks_key *k = NULL;
+
+	while (!t->stop && !t->bad) {
+		t->bad = !talks(t->ctx) || ks_key_from_bytes(t->tok, 18, value, 32, &k) ||
+			 ks_key_prepare(k, &use, 1);
+		ks_key_unref(&k);
+	}
+	return NULL;
+}
+
+/* Forks while other threads use the token: the child must not wait for them for ever. */
 static int victim_fork(char **argv)
 {
 	gss_buffer_desc token = read_token(argv[3]);
 	struct load l = { .token = &token };
-	struct acc_answer a;
+	struct talk talk = { .stop = false };
+	struct acc_answer a, still;     /* still: no thread is in it at the fork */
 	pthread_t t[2];
 	int i, status, bad = 0;
 	pid_t pid;
 
-	if (mech_cred_open_acceptor(argv[2], &l.cred) || !accepts(l.cred, &token, &a))
+	if (mech_cred_open_acceptor(argv[2], &l.cred) || !accepts(l.cred, &token, &a) ||
+	    !accepts(l.cred, &token, &still))
 		return 2;
-	for (i = 0; i < 2; i++)
-		if (pthread_create(&t[i], NULL, accept_many, &l))
+	talk.ctx = a.ctx;
+	talk.tok = ks_keytab_token(l.cred->keytab);
+	for (i = 0; i < 2; i++) {
+		if (pthread_create(&t[i], NULL, talk_on, &talk))
 			return 2;
+	}
 	for (i = 0; i < ROUNDS; i++) {
 		pid = fork();
 		if (pid == 0)
-			_exit(child(&l, a.ctx));
-		if (waitpid(pid, &status, 0) != pid || status)
-			fprintf(stderr, "child %d: status %#x\n", i, (unsigned)status), bad++;
+			_exit(child(&l, still.ctx));
+		bad += waitpid(pid, &status, 0) != pid || status;
 	}
-	l.stop = true;
+	talk.stop = true;
 	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
 	acc_answer_fini(&a);
-	return bad || l.bad ? 3 : 0;
+	acc_answer_fini(&still);
+	mech_cred_free(&l.cred);
+	if (bad)
+		fprintf(stderr, "%d of %d children failed\n", bad, ROUNDS);
+	return bad || talk.bad ? 3 : 0;
 }
 
 static const struct {
@@ -511,14 +513,6 @@ static int victim(char **argv)
 			return parts[i].run(argv);
 	}
 	return 51;
-}
-
-static void hex_masked(const void *p, size_t n, char out[129])
-{
-	size_t i;
-
-	for (i = 0; i < n && i < 64; i++)
-		snprintf(out + 2 * i, 3, "%02x", ((const uint8_t *)p)[i] ^ MASK);
 }
 
 static void write_token(const gss_buffer_desc *token)
@@ -548,9 +542,9 @@ static void test_victims(void)
 		acc_new_key(b, ACC_SERVICE, 18, 1, &k);
 		token = token_for(&k, session_key);
 		write_token(&token);
-		hex_masked(session_key, 32, hex[0]);
-		hex_masked(k.bytes, k.len, hex[1]);
-		hex_masked(b->pin, strlen(b->pin), hex[2]);
+		scan_hex(session_key, 32, hex[0]);
+		scan_hex(k.bytes, k.len, hex[1]);
+		scan_hex(b->pin, strlen(b->pin), hex[2]);
 		for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 			struct victim v = { .box = b, .part = parts[i].name, .uri = b->uri,
 					    .secret = { hex[0], hex[1], hex[2] },

@@ -15,6 +15,7 @@
 #include "keystore/conf.h"
 #include "keystore/keytab.h"
 #include "keystore/keytab_int.h"
+#include "keystore/probe.h"
 #include "tests/lib/box.h"
 #include "tests/lib/forge.h"
 
@@ -220,12 +221,25 @@ static void sweep_failing(void)
 	clean();
 }
 
+/* A token that fails when it is tried is not one that cannot: it is tried again when it matters. */
+static void probe_failing(void)
+{
+	struct tok *t = ks_keytab_token(kt);
+
+	fail_call("C_SignInit", 0, -1, "30");
+	NEED(ks_exposure_check(t, 18, false) == ERR_TOKEN_FAILED);
+	NEED(strstr(err_text(ERR_TOKEN_FAILED), "CKM_SHA_1_HMAC: C_SignInit failed with CKR_DEVICE_ERROR"));
+	rules("");
+	NEED(ks_exposure_check(t, 18, false) == 0 && ks_exposure_check(t, 20, false) == 0);
+}
+
 static void run_all(void)
 {
 	forge_random_key(&key, "fail@TEST.ORG", 17, 6);
 	entry = (struct ks_entry){ .principal = (char *)(uintptr_t)key.principal, .kvno = 6,
 				   .etype = 17, .use = KS_USE_ACCEPT };
 	open_keytab();
+	probe_failing();
 	/* what the token can do is found out once, here, and not while it fails */
 	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
 	clean();

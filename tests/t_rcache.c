@@ -453,7 +453,8 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "siphash", siphash }, { "tags", tags }, { "bad names", bad_names },
 		{ "both ways", both_ways }, { "same octets", same_octets },
-		{ "old records", old_records }, { "early requests", early_requests }, { "cut short", cut_short },
+		{ "old records", old_records }, { "early requests", early_requests },
+		{ "cut short", cut_short },
 		{ "selection", selection }, { "expansion", expansion }, { "race", race },
 		{ "real requests", real_requests }, CU_TEST_INFO_NULL,
 	};

@@ -272,7 +272,7 @@ static void test_uses(void)
 	for (i = 0; i < n_boxes; i++) {
 		k = import(toks[i], TOK_AES, TOK_DECRYPT, key, 32, 0);
 		err = tok_cbc_encrypt(k, iv, in, 16, out);
-		CU_ASSERT(err && strstr(err_text(err), "CKR_KEY_FUNCTION_NOT_PERMITTED"));
+		CU_ASSERT(err && strstr(err_text(err), "C_EncryptInit failed with CKR_KEY_"));
 		CU_ASSERT(err && strstr(err_text(err), "import the key again"));
 		OK(tok_cbc_decrypt(k, iv, in, 16, out));
 		if (strcmp(boxes[i].name, "softhsm") == 0)      /* NSS does not enforce it */

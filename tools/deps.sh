@@ -5,7 +5,8 @@
 #
 # As root, or through sudo; with neither it prints the apt line and exits with 2.
 # No service is started by the way: a policy-rc.d forbids it while apt works, and
-# what was there before comes back afterwards.
+# what was there before comes back afterwards.  A KDC that is installed here does
+# not start at boot either.
 set -eu
 
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake libtool pkg-config libkrb5-dev
@@ -68,7 +69,18 @@ install_as_root() {
 		tail -n 20 "$log" >&2
 	fi
 	rm -f "$log"
+	no_boot "$@"
 	return $status
+}
+
+no_boot() {
+	local p
+
+	for p; do
+		case $p in
+		krb5-kdc | krb5-admin-server) update-rc.d "$p" disable >/dev/null 2>&1 || true ;;
+		esac
+	done
 }
 
 policy_restore_stale() {
@@ -126,7 +138,7 @@ main() {
 		echo "    apt-get install -y --no-install-recommends $*"
 		return 2
 	fi
-	say "installing $* (no service is started)"
+	say "installing $* (no service is started, now or at boot)"
 	${root[@]+"${root[@]}"} bash "$(readlink -f "$0")" --install-as-root "$@"
 	# shellcheck disable=SC2046
 	set -- $(missing "$@")

@@ -9,6 +9,7 @@
 #   token_nss DIR           an NSS softoken database; sets TOKEN_*
 #   module_conf FILE SO     a mech.d file that names the module, for GSS_MECH_CONFIG
 #   spawn NAME COMMAND...   a background child that is ended with the script
+#   source_copy DIR         a copy of the sources in $TOP that is not configured
 #
 # Nothing needs DNS, root or a system service, and nothing outside DIR is
 # written.  Scripts that run at the same time do not meet: the KDC's port is
@@ -101,6 +102,20 @@ wait_for() {
 		if [ "$i" -lt 20 ]; then sleep 0.02; else sleep 0.05; fi
 	done
 	return 1
+}
+
+# ---- sources --------------------------------------------------------------
+
+# What was configured in place cannot be built elsewhere, nor what is read-only in place.
+source_copy() {
+	rm -rf "$1"
+	mkdir -p "$1" || return
+	tar -C "$TOP" --exclude=./.git --exclude=./build --exclude='./build-[!a]*' \
+		--exclude=./autom4te.cache -cf - . | tar -C "$1" --no-same-owner -xf - || return
+	chmod -R u+w "$1"
+	if [ -e "$1/config.status" ]; then
+		make -s -C "$1" distclean
+	fi
 }
 
 # ---- realm ----------------------------------------------------------------
