@@ -13,7 +13,7 @@ static const struct {
 	ROW(CKR_CANCEL, NULL),
 	ROW(CKR_HOST_MEMORY, "free memory on this host"),
 	ROW(CKR_SLOT_ID_INVALID, NULL),
-	ROW(CKR_GENERAL_ERROR, "look into the module's own log, then restart the service"),
+	ROW(CKR_GENERAL_ERROR, "look into the module's own log, then start this program again"),
 	ROW(CKR_FUNCTION_FAILED, "look into the module's own log, then try again"),
 	ROW(CKR_ARGUMENTS_BAD, "check module-init: some modules allow none, others need one"),
 	ROW(CKR_NO_EVENT, NULL),
