@@ -7,6 +7,7 @@
  *   gss_probe DIR export     writes an exported context to DIR/context
  *   gss_probe DIR import     imports it and unwraps DIR/message with it
  *   gss_probe DIR interposed tells whether somebody interposes krb5
+ *   gss_probe DIR mechs      only what can be asked without a credential
  */
 #include "tests/lib/forge.h"
 #include "tests/lib/probe.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
 
 static const char *dir;
 static OM_uint32 major, minor, ignored;
@@ -332,6 +332,9 @@ int main(int argc, char **argv)
 		probe_import(dir);
 	} else if (!strcmp(what, "interposed")) {
 		probe_interposed();
+	} else if (!strcmp(what, "mechs")) {
+		probe_mechs();
+		probe_names();
 	} else {
 		probe_mechs();
 		probe_names();

@@ -82,6 +82,16 @@ on_token() {
 	ok "$TOKEN_NAME: and is not the stock one" $? "$SCRATCH/trace"
 }
 
+# Mechanisms and names are asked about in sandboxes and under the mechanism layer's lock.
+no_calls() {
+	rm -f "$SCRATCH/trace"
+	GSSP11_TRACE=$SCRATCH/trace PROBE_KEYTAB=$TOKEN_URI "$PROBE" "$SCRATCH/d" mechs \
+		>"$SCRATCH/mechs" 2>&1 && [ "$(wc -l <"$SCRATCH/mechs")" -gt 100 ]
+	ok "$TOKEN_NAME: mechanisms and names can be asked about" $? "$SCRATCH/mechs"
+	[ ! -e "$SCRATCH/trace" ] || ! grep ': C_' "$SCRATCH/trace" >"$SCRATCH/calls"
+	ok "$TOKEN_NAME: that touches no token" $? "$SCRATCH/calls"
+}
+
 session_keys() {
 	stock
 	settings "session_token = $TOKEN_URI"
@@ -102,6 +112,7 @@ export GSS_MECH_CONFIG=$SCRATCH/mech.conf
 for token in token_softhsm token_nss; do
 	$token "$SCRATCH"
 	on_token
+	no_calls
 	session_keys
 done
 echo "1..$count"
