@@ -6,25 +6,63 @@
 #include "mech/message.h"
 #include "mech/text.h"
 
+enum { APART_MIN = 32 * 1024, APART_MAX = 128 * 1024 };
+
 static err_t no_memory(size_t n)
 {
 	return err_set(ENOMEM, "no memory for a message token of %zu octets", n);
 }
 
 /* The token is built where it goes out: one allocation, one copy of the message. */
-static err_t wrap_sealed(const struct mech_text *t, const struct mech_guard *g, gss_buffer_t out)
+static err_t seal_in_place(const struct mech_text *t, const struct mech_guard *g, size_t room,
+			   uint8_t **out)
 {
-	size_t room = mech_text_room(t, g);
 	uint8_t *buf = malloc(room);
 	err_t err;
 
 	if (!buf)
 		return no_memory(room);
 	err = mech_text_seal(t, g, buf);
-	if (err) {
+	if (err)
 		free(buf);
+	else
+		*out = buf;
+	return err;
+}
+
+/* Built in the thread's kept memory: a second copy costs less than fresh pages (see text.c). */
+static err_t seal_apart(const struct mech_text *t, const struct mech_guard *g, size_t room,
+			uint8_t **out)
+{
+	struct mech_scratch s;
+	uint8_t *buf;
+	err_t err;
+
+	err = mech_scratch_get(&s, room, &buf);
+	if (err)
 		return err;
+	err = mech_text_seal(t, g, buf);
+	if (!err) {
+		*out = malloc(room);
+		if (*out)
+			memcpy(*out, buf, room);
+		else
+			err = no_memory(room);
 	}
+	mech_scratch_put(&s);
+	return err;
+}
+
+static err_t wrap_sealed(const struct mech_text *t, const struct mech_guard *g, gss_buffer_t out)
+{
+	const size_t room = mech_text_room(t, g);
+	const bool apart = room > APART_MIN && room <= APART_MAX;
+	uint8_t *buf = NULL;
+	err_t err;
+
+	err = apart ? seal_apart(t, g, room, &buf) : seal_in_place(t, g, room, &buf);
+	if (err)
+		return err;
 	mech_header_write(&g->h, buf);
 	out->value = buf;
 	out->length = MECH_HEADER + ks_sealed_len(g->etype, t->data_len + g->h.ec + MECH_HEADER);

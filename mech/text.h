@@ -12,6 +12,7 @@
 
 #define MECH_TEXT_MAX (MECH_TOKEN_MAX - 256)  /* octets that one token protects at most */
 #define MECH_SCRATCH 2048                     /* octets that need no malloc */
+#define MECH_SCRATCH_KEPT (1025 * 1024)       /* octets that a thread keeps at most */
 
 struct mech_text {
 	gss_iov_buffer_desc *iov;
@@ -21,8 +22,9 @@ struct mech_text {
 	size_t signed_len;       /* octets of SIGN_ONLY */
 };
 
-/* Memory of one call: on the stack while it is small. */
+/* Memory of one call: on the stack while it is small, else the thread's own or malloc's. */
 struct mech_scratch {
+	struct kept *kept;
 	void *heap;
 	alignas(16) uint8_t stack[MECH_SCRATCH];
 };
