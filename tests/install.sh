@@ -10,24 +10,6 @@ TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 . "$TOP/tests/lib/realm.sh"
 # shellcheck source=tests/lib/build.sh
 . "$TOP/tests/lib/build.sh"
-
-count=0
-failed=0
-
-# verdict WHAT: reads what speaks against it.
-verdict() {
-	local lines
-
-	lines=$(cat)
-	count=$((count + 1))
-	if [ -z "$lines" ]; then
-		echo "ok $count - $1"
-	else
-		echo "not ok $count - $1"
-		printf '%s\n' "$lines" | head -n 30 | sed 's/^/# /'
-		failed=$((failed + 1))
-	fi
-}
 shopt -s lastpipe
 
 # place VARIABLE: a folder as configure decided.
@@ -69,5 +51,4 @@ GSS_MECH_CONFIG=$SCRATCH/mech.conf "$(build_file tests gss_probe)" "$SCRATCH/d" 
 
 make -s -C "$GSSP11_BUILD" uninstall DESTDIR="$dest" >"$SCRATCH/log" 2>&1 || cat "$SCRATCH/log"
 installed | verdict "make uninstall takes all of it away"
-echo "1..$count"
-[ $failed = 0 ]
+verdicts_end

@@ -19,23 +19,6 @@ shopt -s lastpipe
 
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
-count=0
-failed=0
-
-# verdict RULE: reads the lines that break it.
-verdict() {
-	local lines
-
-	lines=$(cat)
-	count=$((count + 1))
-	if [ -z "$lines" ]; then
-		echo "ok $count - $1"
-	else
-		echo "not ok $count - $1"
-		printf '%s\n' "$lines" | head -n 40 | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
-}
 
 skip() {
 	count=$((count + 1))
@@ -246,5 +229,4 @@ lint_sizes
 lint_headers
 lint_exports
 lint_scripts
-echo "1..$count"
-[ $failed = 0 ]
+verdicts_end

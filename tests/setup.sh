@@ -8,20 +8,8 @@ set -eu
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
-
-count=0
-failed=0
-
-ok() {		# ok WHAT STATUS: 0 is good; shows $SCRATCH/out when it is not
-	count=$((count + 1))
-	if [ "$2" -eq 0 ]; then
-		echo "ok $count - $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $count - $1"
-		sed 's/^/# /' "$SCRATCH/out"
-	fi
-}
+# shellcheck source=tests/lib/build.sh
+. "$TOP/tests/lib/build.sh"
 
 # command_is NAME TEXT: a stand-in, the only thing of that name which deps.sh finds.
 command_is() {
@@ -46,14 +34,14 @@ without_rights() {
 	command_is id 'echo 1000'
 	command_is apt-get ": >'$SCRATCH/installed'"
 	deps '^    apt-get install -y --no-install-recommends softhsm2$' && status=0 || status=1
-	ok "neither root nor sudo: the apt line, exit 2" "$status"
+	ok "neither root nor sudo: the apt line, exit 2" "$status" "$SCRATCH/out"
 	command_is sudo 'exit 1'
 	deps 'softhsm2' && status=0 || status=1
-	ok "a sudo that wants a password and no terminal: the same" "$status"
+	ok "a sudo that wants a password and no terminal: the same" "$status" "$SCRATCH/out"
 	command_is dpkg-query 'echo installed'
 	PATH=$SCRATCH/bin "$BASH" "$TOP/tools/deps.sh" quickstart >"$SCRATCH/out" 2>&1 </dev/null &&
 		[ ! -s "$SCRATCH/out" ] && status=0 || status=1
-	ok "nothing is missing: nothing is said" "$status"
+	ok "nothing is missing: nothing is said" "$status" "$SCRATCH/out"
 }
 
 # refused CONF: no token is made with that SOFTHSM2_CONF, and the reason is given.
@@ -69,15 +57,14 @@ others_tokens() {
 
 	for conf in /etc/softhsm/softhsm2.conf "$SCRATCH/token/../../softhsm2.conf" "$HOME/softhsm2.conf"; do
 		refused "$conf" && status=0 || status=1
-		ok "SOFTHSM2_CONF=${conf#"$SCRATCH"/} is refused" "$status"
+		ok "SOFTHSM2_CONF=${conf#"$SCRATCH"/} is refused" "$status" "$SCRATCH/out"
 	done
 	(SOFTHSM2_CONF=$SCRATCH/token/x.conf token_guard "$SCRATCH/token") >"$SCRATCH/out" 2>&1 &&
 		status=0 || status=1
-	ok "one inside the folder is taken" "$status"
+	ok "one inside the folder is taken" "$status" "$SCRATCH/out"
 }
 
 scratch_start setup
 without_rights
 others_tokens
-echo "1..$count"
-[ $failed = 0 ]
+verdicts_end

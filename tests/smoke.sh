@@ -12,24 +12,6 @@ TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 . "$TOP/tests/lib/realm.sh"
 # shellcheck source=tests/lib/build.sh
 . "$TOP/tests/lib/build.sh"
-
-count=0
-failed=0
-
-# verdict WHAT: reads what speaks against it.
-verdict() {
-	local lines
-
-	lines=$(cat)
-	count=$((count + 1))
-	if [ -z "$lines" ]; then
-		echo "ok $count - $1"
-	else
-		echo "not ok $count - $1"
-		printf '%s\n' "$lines" | head -n 30 | sed 's/^/# /'
-		failed=$((failed + 1))
-	fi
-}
 shopt -s lastpipe
 
 # ---- not used, not noticed ------------------------------------------------------
@@ -180,5 +162,4 @@ for token in nss softhsm; do
 	done
 done
 errors
-echo "1..$count"
-[ $failed = 0 ]
+verdicts_end

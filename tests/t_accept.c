@@ -16,42 +16,12 @@
 #include "mech/settings.h"
 #include "tests/lib/accepting.h"
 
-#define MUTUAL (GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG | \
-		GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG)
-#define OTHER "host/www.test.org@TEST.ORG"
-
-static const struct box_token *box;
-static struct forge_key key, other;
-static struct mech_cred *any;
-static gss_cred_id_t stock_any;
-
-static gss_buffer_desc usual(struct acc_req *r, uint32_t flags)
-{
-	if (!r->key)
-		r->key = &key;
-	return acc_usual(r, flags);
-}
-
-static err_t both_any(const gss_buffer_desc *token)
-{
-	return acc_both(any, stock_any, token, NULL, NULL);
-}
-
-static err_t try(struct acc_req *r)
-{
-	gss_buffer_desc token = usual(r, MUTUAL);
-	err_t err = both_any(&token);
-
-	free(token.value);
-	return err;
-}
-
 /* ---- the token's octets ---- */
 
 static void truncations(void)
 {
 	struct acc_req r = { 0 };
-	gss_buffer_desc whole = usual(&r, MUTUAL), cut;
+	gss_buffer_desc whole = acc_fix_token(&r, ACC_MUTUAL), cut;
 	size_t i;
 
 	for (i = 0; i < whole.length; i++) {
@@ -59,7 +29,7 @@ static void truncations(void)
 
 		cut.value = memcpy(malloc(i ? i : 1), whole.value, i);
 		cut.length = i;
-		acc_own(any, &cut, NULL, &own);
+		acc_own(acc_fix.any, &cut, NULL, &own);
 		CU_ASSERT_TRUE(GSS_ERROR(own.major) && own.minor && !own.ctx && !own.out.length);
 		acc_answer_fini(&own);
 		free(cut.value);
@@ -71,13 +41,13 @@ static void truncations(void)
 static void inner_truncations(void)
 {
 	struct acc_req r = { .raw = true };
-	gss_buffer_desc whole = usual(&r, MUTUAL), token;
+	gss_buffer_desc whole = acc_fix_token(&r, ACC_MUTUAL), token;
 	size_t i;
 
 	for (i = 0; i < whole.length; i++) {
 		CU_ASSERT_EQUAL_FATAL(mech_frame_make(mech_oid_public(0), FRAME_AP_REQ, whole.value,
 						      i, &token), 0);
-		CU_ASSERT_NOT_EQUAL(both_any(&token), 0);
+		CU_ASSERT_NOT_EQUAL(acc_fix_both(&token, NULL, NULL), 0);
 		free(token.value);
 	}
 	free(whole.value);
@@ -90,7 +60,7 @@ static void inner_truncations(void)
 static void flipped_bits(void)
 {
 	struct acc_req r = { 0 };
-	gss_buffer_desc token = usual(&r, MUTUAL);
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL);
 	unsigned stricter = 0;
 	size_t i;
 
@@ -99,8 +69,8 @@ static void flipped_bits(void)
 		struct acc_answer own, stock;
 
 		*p ^= bit;
-		acc_own(any, &token, NULL, &own);
-		acc_stock(stock_any, &token, NULL, &stock);
+		acc_own(acc_fix.any, &token, NULL, &own);
+		acc_stock(acc_fix.stock_any, &token, NULL, &stock);
 		if (own.major == GSS_S_COMPLETE)
 			CU_ASSERT_EQUAL(stock.major, GSS_S_COMPLETE)
 		else
@@ -111,7 +81,7 @@ static void flipped_bits(void)
 		*p ^= bit;
 	}
 	CU_ASSERT(stricter < 10);
-	CU_ASSERT_EQUAL(both_any(&token), 0);
+	CU_ASSERT_EQUAL(acc_fix_both(&token, NULL, NULL), 0);
 	free(token.value);
 }
 
@@ -119,7 +89,7 @@ static void frames(void)
 {
 	static const uint8_t rubbish[] = "rubbish that is no token";
 	struct acc_req r = { 0 };
-	gss_buffer_desc token = usual(&r, MUTUAL), body = GSS_C_EMPTY_BUFFER, made;
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL), body = GSS_C_EMPTY_BUFFER, made;
 	struct mech_frame f;
 	struct acc_answer own;
 	unsigned i;
@@ -130,7 +100,7 @@ static void frames(void)
 	/* A frame around another kind of token. */
 	for (i = 0x0200; i <= 0x0300; i += 0x100) {
 		CU_ASSERT_EQUAL(mech_frame_make(f.mech, (uint16_t)i, body.value, body.length, &made), 0);
-		acc_own(any, &made, NULL, &own);
+		acc_own(acc_fix.any, &made, NULL, &own);
 		CU_ASSERT_EQUAL(own.major, GSS_S_CONTINUE_NEEDED);
 		CU_ASSERT_EQUAL((err_t)own.minor, KRB5KRB_AP_ERR_MSG_TYPE);
 		CU_ASSERT_EQUAL(own.out.length, 0);
@@ -141,19 +111,19 @@ static void frames(void)
 	/* Another mechanism, no mechanism, nothing at all, rubbish inside. */
 	CU_ASSERT_EQUAL(mech_frame_make(GSS_C_NT_USER_NAME, FRAME_AP_REQ, body.value, body.length,
 					&made), 0);
-	acc_own(any, &made, NULL, &own);
+	acc_own(acc_fix.any, &made, NULL, &own);
 	CU_ASSERT_EQUAL(own.major, GSS_S_DEFECTIVE_TOKEN);
 	CU_ASSERT_EQUAL((err_t)own.minor, G_WRONG_MECH);
 	acc_answer_fini(&own);
 	free(made.value);
 	CU_ASSERT_EQUAL(mech_frame_make(f.mech, FRAME_AP_REQ, rubbish, sizeof(rubbish), &made), 0);
-	CU_ASSERT_TRUE(acc_is_asn1((OM_uint32)both_any(&made)));
+	CU_ASSERT_TRUE(acc_is_asn1((OM_uint32)acc_fix_both(&made, NULL, NULL)));
 	free(made.value);
 	/* All three names of the mechanism are good. */
 	for (i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL(mech_frame_make(mech_oid_public(i), FRAME_AP_REQ, body.value,
 						body.length, &made), 0);
-		acc_own(any, &made, NULL, &own);
+		acc_own(acc_fix.any, &made, NULL, &own);
 		CU_ASSERT_EQUAL(own.major, GSS_S_COMPLETE);
 		CU_ASSERT_TRUE(mech_oid_equal(own.mech, mech_oid_public(i)));
 		acc_answer_fini(&own);
@@ -167,37 +137,37 @@ static void frames(void)
 
 static void wrong_keys(void)
 {
-	struct forge_key k = key;
+	struct forge_key k = acc_fix.key;
 	struct acc_req r = { .key = &k };
 
-	k.kvno = key.kvno + 1;           /* newer than the keytab, another key */
+	k.kvno = acc_fix.key.kvno + 1;           /* newer than the keytab, another key */
 	k.bytes[0] ^= 1;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BADKEYVER);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BADKEYVER);
 	k.kvno = 1;                      /* older */
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BADKEYVER);
-	k.kvno = key.kvno;               /* the right version, another key */
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BAD_INTEGRITY);
-	k = key;
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BADKEYVER);
+	k.kvno = acc_fix.key.kvno;               /* the right version, another key */
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BAD_INTEGRITY);
+	k = acc_fix.key;
 	k.principal = "HTTP/nobody@TEST.ORG";    /* another name, the right key: an alias */
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	k.bytes[0] ^= 1;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_NOT_US);
-	forge_random_key(&k, ACC_SERVICE, 17, key.kvno); /* no key of that enctype */
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BADKEYVER);
-	forge_random_key(&k, ACC_SERVICE, 23, key.kvno);
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BADKEYVER);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_NOT_US);
+	forge_random_key(&k, ACC_SERVICE, 17, acc_fix.key.kvno); /* no key of that enctype */
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BADKEYVER);
+	forge_random_key(&k, ACC_SERVICE, 23, acc_fix.key.kvno);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BADKEYVER);
 }
 
 /* The answers name what the ticket wants and what the keytab has. */
 static void texts(void)
 {
-	struct forge_key k = key;
+	struct forge_key k = acc_fix.key;
 	struct acc_req r = { .key = &k };
 	const char *text;
 
 	k.kvno = 77;
 	k.bytes[0] ^= 1;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_BADKEYVER);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_BADKEYVER);
 	text = err_text(KRB5KRB_AP_ERR_BADKEYVER);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, ACC_SERVICE " kvno 77 aes256-cts-hmac-sha1-96"));
@@ -209,9 +179,9 @@ static void texts(void)
 
 static err_t try_named(const char *name, gss_OID type, struct acc_req *r)
 {
-	struct mech_cred *c = acc_cred(box, name, type);
+	struct mech_cred *c = acc_cred(acc_fix.box, name, type);
 	gss_cred_id_t s = acc_stock_cred(name, type);
-	gss_buffer_desc token = usual(r, MUTUAL);
+	gss_buffer_desc token = acc_fix_token(r, ACC_MUTUAL);
 	err_t err = acc_both(c, s, &token, NULL, NULL);
 	OM_uint32 ignored;
 
@@ -225,23 +195,23 @@ static void wrong_names(void)
 {
 	gss_OID princ = (gss_OID)(uintptr_t)GSS_KRB5_NT_PRINCIPAL_NAME;
 	gss_OID host = GSS_C_NT_HOSTBASED_SERVICE;
-	struct forge_key k = key;
+	struct forge_key k = acc_fix.key;
 	struct acc_req r = { .key = &k };
 
-	CU_ASSERT_EQUAL(try_named(OTHER, princ, &r), KRB5KRB_AP_ERR_NOT_US);
+	CU_ASSERT_EQUAL(try_named(ACC_OTHER, princ, &r), KRB5KRB_AP_ERR_NOT_US);
 	CU_ASSERT_EQUAL(try_named("host@www.test.org", host, &r), KRB5KRB_AP_ERR_NOT_US);
 	CU_ASSERT_EQUAL(try_named("host", host, &r), KRB5KRB_AP_ERR_NOT_US);
 	k.kvno++;
 	CU_ASSERT_EQUAL(try_named(ACC_SERVICE, princ, &r), KRB5KRB_AP_ERR_BADKEYVER);
-	CU_ASSERT_EQUAL(try_named(OTHER, princ, &r), KRB5KRB_AP_ERR_NOT_US);
+	CU_ASSERT_EQUAL(try_named(ACC_OTHER, princ, &r), KRB5KRB_AP_ERR_NOT_US);
 	k.bytes[0] ^= 1;
 	CU_ASSERT_EQUAL(try_named("HTTP@www.test.org", host, &r), KRB5KRB_AP_ERR_BADKEYVER);
 	k.kvno--;
 	CU_ASSERT_EQUAL(try_named(ACC_SERVICE, princ, &r), KRB5KRB_AP_ERR_BAD_INTEGRITY);
 	CU_ASSERT_EQUAL(try_named("HTTP", host, &r), KRB5KRB_AP_ERR_BAD_INTEGRITY);
-	forge_random_key(&k, ACC_SERVICE, 17, key.kvno);
+	forge_random_key(&k, ACC_SERVICE, 17, acc_fix.key.kvno);
 	CU_ASSERT_EQUAL(try_named(ACC_SERVICE, princ, &r), KRB5KRB_AP_ERR_NOKEY);
-	k = key;
+	k = acc_fix.key;
 	CU_ASSERT_EQUAL(try_named(ACC_SERVICE, princ, &r), 0);
 	CU_ASSERT_EQUAL(try_named("HTTP@www.test.org", host, &r), 0);
 	CU_ASSERT_EQUAL(try_named("HTTP@", host, &r), 0);
@@ -251,7 +221,7 @@ static void wrong_names(void)
 static void hosts(void)
 {
 	gss_OID host = GSS_C_NT_HOSTBASED_SERVICE;
-	struct acc_req r = { .key = &key };
+	struct acc_req r = { .key = &acc_fix.key };
 
 	acc_environment("[libdefaults]\n ignore_acceptor_hostname = true\n");
 	CU_ASSERT_EQUAL(try_named("HTTP@elsewhere.test.org", host, &r), 0);
@@ -272,23 +242,23 @@ static void ticket_times(void)
 
 	r.ticket.authtime = now - 7200;
 	r.ticket.endtime = now - 310;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_TKT_EXPIRED);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_TKT_EXPIRED);
 	r.ticket.endtime = now - 290;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	r.ticket.endtime = now + 7200;
 	r.ticket.starttime = now + 310;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_TKT_NYV);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_TKT_NYV);
 	r.ticket.starttime = now + 290;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	r.ticket.starttime = 0;
 	r.ticket.authtime = now + 310;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_TKT_NYV);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_TKT_NYV);
 	/* After 2038. */
 	r.ticket.authtime = now - 60;
 	r.ticket.endtime = (krb5_timestamp)4200000000u;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	r.ticket.authtime = r.ticket.starttime = (krb5_timestamp)4100000000u;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_TKT_NYV);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_TKT_NYV);
 }
 
 static void clocks(void)
@@ -296,13 +266,13 @@ static void clocks(void)
 	struct acc_req r = { 0 };
 
 	r.offset = 310;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_SKEW);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_SKEW);
 	r.offset = -310;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_SKEW);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_SKEW);
 	r.offset = 290;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	r.offset = -290;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 }
 
 static void ticket_flags(void)
@@ -310,7 +280,7 @@ static void ticket_flags(void)
 	struct acc_req r = { 0 };
 
 	r.ticket.flags = TKT_FLG_INVALID;
-	CU_ASSERT_EQUAL(try(&r), KRB5KRB_AP_ERR_TKT_INVALID);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5KRB_AP_ERR_TKT_INVALID);
 }
 
 /* ---- enctypes ---- */
@@ -321,20 +291,20 @@ static void enctypes(void)
 
 	acc_environment("[libdefaults]\n permitted_enctypes = aes256-cts-hmac-sha1-96\n");
 	r.ticket.session_etype = 17;
-	CU_ASSERT_EQUAL(try(&r), KRB5_NOPERM_ETYPE);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), KRB5_NOPERM_ETYPE);
 	r.ticket.session_etype = 18;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	acc_environment(NULL);
 	r.ticket.session_etype = 17;
-	CU_ASSERT_EQUAL(try(&r), 0);
+	CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 }
 
 static void set_allowable(void)
 {
 	krb5_enctype list[] = { 18, 0 };
-	struct acc_req r = { .ticket = { .session_etype = 17 }, .key = &key };
-	gss_buffer_desc token = usual(&r, MUTUAL);
-	struct mech_cred *c = acc_cred(box, NULL, NULL);
+	struct acc_req r = { .ticket = { .session_etype = 17 }, .key = &acc_fix.key };
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL);
+	struct mech_cred *c = acc_cred(acc_fix.box, NULL, NULL);
 	struct acc_answer own;
 
 	c->etypes = list;
@@ -350,38 +320,19 @@ static void set_allowable(void)
 static void established_already(void)
 {
 	struct acc_req r = { 0 };
-	gss_buffer_desc token = usual(&r, MUTUAL);
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL);
 	struct acc_answer own;
 
-	acc_own(any, &token, NULL, &own);
+	acc_own(acc_fix.any, &token, NULL, &own);
 	CU_ASSERT_EQUAL_FATAL(own.major, GSS_S_COMPLETE);
 	free(own.src);
 	own.src = NULL;
-	acc_again(any, &token, &own);
+	acc_again(acc_fix.any, &token, &own);
 	CU_ASSERT_EQUAL(own.major, GSS_S_FAILURE);
 	CU_ASSERT_EQUAL(own.minor, EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(own.ctx);
 	acc_answer_fini(&own);
 	free(token.value);
-}
-
-static int setup(void)
-{
-	box = box_token("softhsm");
-	acc_new_key(box, OTHER, 18, 3, &other);
-	acc_new_key(box, ACC_SERVICE, 18, 3, &key);
-	any = acc_cred(box, NULL, NULL);
-	stock_any = acc_stock_cred(NULL, NULL);
-	return 0;
-}
-
-static int teardown(void)
-{
-	OM_uint32 ignored;
-
-	mech_cred_free(&any);
-	gss_release_cred(&ignored, &stock_any);
-	return 0;
 }
 
 int main(void)
@@ -395,17 +346,7 @@ int main(void)
 		{ "allowable enctypes", set_allowable },
 		{ "established already", established_already }, CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "accept: refusals", setup, teardown, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
 
 	acc_environment(NULL);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("accept: refusals", acc_fix_setup, acc_fix_teardown, tests);
 }

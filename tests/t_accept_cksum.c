@@ -15,58 +15,28 @@
 #include "mech/settings.h"
 #include "tests/lib/accepting.h"
 
-#define MUTUAL (GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG | \
-		GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG)
-#define OTHER "host/www.test.org@TEST.ORG"
-
-static const struct box_token *box;
-static struct forge_key key, other;
-static struct mech_cred *any;
-static gss_cred_id_t stock_any;
-
-static gss_buffer_desc usual(struct acc_req *r, uint32_t flags)
-{
-	if (!r->key)
-		r->key = &key;
-	return acc_usual(r, flags);
-}
-
-static err_t both_any(const gss_buffer_desc *token)
-{
-	return acc_both(any, stock_any, token, NULL, NULL);
-}
-
-static err_t try(struct acc_req *r)
-{
-	gss_buffer_desc token = usual(r, MUTUAL);
-	err_t err = both_any(&token);
-
-	free(token.value);
-	return err;
-}
-
 /* ---- checksums and bindings ---- */
 
 static err_t try_cksum(const gss_buffer_desc *cksum, const gss_channel_bindings_t cb,
 		       OM_uint32 *major)
 {
-	struct acc_req r = { .key = &key, .cksum = cksum, .options = AP_OPTS_USE_SUBKEY };
+	struct acc_req r = { .key = &acc_fix.key, .cksum = cksum, .options = AP_OPTS_USE_SUBKEY };
 	gss_buffer_desc token;
 	err_t err;
 
 	token = acc_token(&r, NULL);
-	err = acc_both(any, stock_any, &token, cb, major);
+	err = acc_fix_both(&token, cb, major);
 	free(token.value);
 	r.options |= AP_OPTS_MUTUAL_REQUIRED;
 	token = acc_token(&r, NULL);
-	CU_ASSERT_EQUAL(acc_both(any, stock_any, &token, cb, NULL), err);
+	CU_ASSERT_EQUAL(acc_fix_both(&token, cb, NULL), err);
 	free(token.value);
 	return err;
 }
 
 static void checksum_lengths(void)
 {
-	gss_buffer_desc c = acc_cksum(NULL, MUTUAL, "\0\0\0\7\0\0\0\2xyz", 11);
+	gss_buffer_desc c = acc_cksum(NULL, ACC_MUTUAL, "\0\0\0\7\0\0\0\2xyz", 11);
 	OM_uint32 major;
 	size_t n;
 
@@ -102,7 +72,7 @@ static void options(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		c = acc_cksum(NULL, MUTUAL | t[i].flags, t[i].tail, t[i].len);
+		c = acc_cksum(NULL, ACC_MUTUAL | t[i].flags, t[i].tail, t[i].len);
 		CU_ASSERT_EQUAL(try_cksum(&c, NULL, NULL), t[i].err);
 		free(c.value);
 	}
@@ -121,8 +91,8 @@ static void channel_bindings(void)
 {
 	struct gss_channel_bindings_struct a = bindings("tls-exporter:a"), b = bindings("b");
 	struct gss_channel_bindings_struct empty = bindings("");
-	gss_buffer_desc with = acc_cksum(&a, MUTUAL, NULL, 0);
-	gss_buffer_desc without = acc_cksum(NULL, MUTUAL, NULL, 0);
+	gss_buffer_desc with = acc_cksum(&a, ACC_MUTUAL, NULL, 0);
+	gss_buffer_desc without = acc_cksum(NULL, ACC_MUTUAL, NULL, 0);
 	OM_uint32 major;
 
 	CU_ASSERT_NOT_EQUAL(try_cksum(&with, &b, &major), 0);
@@ -143,29 +113,30 @@ static void aware_client(void)
 	uint8_t cbt[] = { 0x30, 0x11, 0x30, 0x0f, 0xa0, 4, 2, 2, 0, 143, 0xa1, 7, 4, 5, 0, 0x40, 0, 0, 0 };
 	krb5_authdata ad = { KV5M_AUTHDATA, 1, sizeof(cbt), cbt }, *list[] = { &ad, NULL };
 	struct gss_channel_bindings_struct cb = bindings("a");
-	gss_buffer_desc none = acc_cksum(NULL, MUTUAL, NULL, 0), with = acc_cksum(&cb, MUTUAL, NULL, 0);
-	struct acc_req r = { .key = &key, .cksum = &none, .authdata = list,
+	gss_buffer_desc none = acc_cksum(NULL, ACC_MUTUAL, NULL, 0);
+	gss_buffer_desc with = acc_cksum(&cb, ACC_MUTUAL, NULL, 0);
+	struct acc_req r = { .key = &acc_fix.key, .cksum = &none, .authdata = list,
 			     .options = AP_OPTS_USE_SUBKEY | AP_OPTS_MUTUAL_REQUIRED };
 	gss_buffer_desc token;
 	OM_uint32 major;
 
 	token = acc_token(&r, NULL);     /* five octets: malformed */
-	CU_ASSERT_EQUAL(acc_both(any, stock_any, &token, &cb, NULL), KRB5KRB_AP_ERR_MSG_TYPE);
+	CU_ASSERT_EQUAL(acc_fix_both(&token, &cb, NULL), KRB5KRB_AP_ERR_MSG_TYPE);
 	free(token.value);
 	cbt[1] = 0x10; cbt[3] = 0x0e; cbt[11] = 6; cbt[13] = 4;
 	ad.length--;
 	token = acc_token(&r, NULL);
-	CU_ASSERT_NOT_EQUAL(acc_both(any, stock_any, &token, &cb, &major), 0);
+	CU_ASSERT_NOT_EQUAL(acc_fix_both(&token, &cb, &major), 0);
 	CU_ASSERT_EQUAL(major, GSS_S_BAD_BINDINGS);
-	CU_ASSERT_EQUAL(acc_both(any, stock_any, &token, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(acc_fix_both(&token, NULL, NULL), 0);
 	free(token.value);
 	r.cksum = &with;
 	token = acc_token(&r, NULL);
-	CU_ASSERT_EQUAL(acc_both(any, stock_any, &token, &cb, NULL), 0);
+	CU_ASSERT_EQUAL(acc_fix_both(&token, &cb, NULL), 0);
 	free(token.value);
 	ad.length -= 2;                  /* no DER */
 	token = acc_token(&r, NULL);
-	CU_ASSERT_NOT_EQUAL(acc_both(any, stock_any, &token, &cb, NULL), 0);
+	CU_ASSERT_NOT_EQUAL(acc_fix_both(&token, &cb, NULL), 0);
 	free(token.value);
 	free(none.value);
 	free(with.value);
@@ -174,7 +145,7 @@ static void aware_client(void)
 /* No checksum; an ordinary one; an ordinary one that is wrong for the message. */
 static void other_checksums(void)
 {
-	struct acc_req r = { .key = &key };
+	struct acc_req r = { .key = &acc_fix.key };
 	gss_buffer_desc token;
 	unsigned i;
 
@@ -182,7 +153,7 @@ static void other_checksums(void)
 		r.plain_cksum = i & 1;
 		r.options = (i & 2 ? AP_OPTS_USE_SUBKEY : 0) | (i & 4 ? AP_OPTS_MUTUAL_REQUIRED : 0);
 		token = acc_token(&r, NULL);
-		CU_ASSERT_EQUAL(both_any(&token), 0);
+		CU_ASSERT_EQUAL(acc_fix_both(&token, NULL, NULL), 0);
 		free(token.value);
 	}
 }
@@ -196,16 +167,16 @@ static void addresses(void)
 	krb5_address *of_here[] = { &a, NULL }, *netbios[] = { &n, NULL };
 	struct gss_channel_bindings_struct cb = { .initiator_addrtype = GSS_C_AF_INET };
 	gss_buffer_desc cksum, token;
-	struct acc_req r = { .key = &key, .cksum = &cksum };
+	struct acc_req r = { .key = &acc_fix.key, .cksum = &cksum };
 	unsigned i;
 
 	for (i = 0; i < 6; i++) {
 		cb.initiator_address.value = i & 1 ? here : there;
 		cb.initiator_address.length = 4;
 		r.ticket.caddrs = i / 2 == 0 ? of_here : i / 2 == 1 ? netbios : NULL;
-		cksum = acc_cksum(&cb, MUTUAL, NULL, 0);
+		cksum = acc_cksum(&cb, ACC_MUTUAL, NULL, 0);
 		token = acc_token(&r, NULL);
-		CU_ASSERT_EQUAL(acc_both(any, stock_any, &token, &cb, NULL),
+		CU_ASSERT_EQUAL(acc_fix_both(&token, &cb, NULL),
 				i == 0 ? KRB5KRB_AP_ERR_BADADDR : 0);
 		free(token.value);
 		free(cksum.value);
@@ -229,9 +200,9 @@ static void transited(void)
 		r.ticket.client = t[i].client;
 		r.ticket.transited = t[i].via;
 		r.ticket.trans_flag_off = 1;
-		CU_ASSERT_EQUAL(try(&r), t[i].err);
+		CU_ASSERT_EQUAL(acc_fix_try(&r), t[i].err);
 		r.ticket.trans_flag_off = 0;
-		CU_ASSERT_EQUAL(try(&r), 0);
+		CU_ASSERT_EQUAL(acc_fix_try(&r), 0);
 	}
 }
 
@@ -239,37 +210,18 @@ static void transited(void)
 
 static void frame_and_style(void)
 {
-	struct acc_req r = { .key = &key, .raw = true };
-	gss_buffer_desc token = usual(&r, MUTUAL);
+	struct acc_req r = { .key = &acc_fix.key, .raw = true };
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL);
 	OM_uint32 major;
 
-	acc_both(any, stock_any, &token, NULL, &major);
+	acc_fix_both(&token, NULL, &major);
 	CU_ASSERT_EQUAL(major, GSS_S_DEFECTIVE_TOKEN);
 	free(token.value);
 	r.raw = false;
-	token = usual(&r, MUTUAL | GSS_C_DCE_STYLE);
-	acc_both(any, stock_any, &token, NULL, &major);
+	token = acc_fix_token(&r, ACC_MUTUAL | GSS_C_DCE_STYLE);
+	acc_fix_both(&token, NULL, &major);
 	CU_ASSERT_EQUAL(major, GSS_S_DEFECTIVE_TOKEN);
 	free(token.value);
-}
-
-static int setup(void)
-{
-	box = box_token("softhsm");
-	acc_new_key(box, OTHER, 18, 3, &other);
-	acc_new_key(box, ACC_SERVICE, 18, 3, &key);
-	any = acc_cred(box, NULL, NULL);
-	stock_any = acc_stock_cred(NULL, NULL);
-	return 0;
-}
-
-static int teardown(void)
-{
-	OM_uint32 ignored;
-
-	mech_cred_free(&any);
-	gss_release_cred(&ignored, &stock_any);
-	return 0;
 }
 
 int main(void)
@@ -281,17 +233,7 @@ int main(void)
 		{ "transited", transited }, { "frame and style", frame_and_style },
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "accept: checksums", setup, teardown, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
 
 	acc_environment(NULL);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("accept: checksums", acc_fix_setup, acc_fix_teardown, tests);
 }

@@ -248,17 +248,7 @@ int main(void)
 		{ "no session token", not_set }, { "an older enctype", older_enctype },
 		{ "refusals", refusals }, { "a late failure", late_failure }, CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "initiators", setup, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
 
 	acc_environment(NULL);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("initiators", setup, NULL, tests);
 }

@@ -201,23 +201,17 @@ static void test_session_token(void)
 
 int main(void)
 {
-	unsigned failed;
-	CU_pSuite s;
+	static const CU_TestInfo tests[] = {
+		{ "nothing set", test_empty },
+		{ "everything set", test_all },
+		{ "realms", test_realms },
+		{ "unknown words are refused", test_refused },
+		{ "keytab names", test_uri },
+		{ "module-init, SoftHSM2", test_init_softhsm },
+		{ "module-init, NSS", test_init_nss },
+		{ "session token", test_session_token },
+		CU_TEST_INFO_NULL,
+	};
 
-	if (CU_initialize_registry())
-		return 99;
-	s = CU_add_suite("conf", NULL, NULL);
-	CU_add_test(s, "nothing set", test_empty);
-	CU_add_test(s, "everything set", test_all);
-	CU_add_test(s, "realms", test_realms);
-	CU_add_test(s, "unknown words are refused", test_refused);
-	CU_add_test(s, "keytab names", test_uri);
-	CU_add_test(s, "module-init, SoftHSM2", test_init_softhsm);
-	CU_add_test(s, "module-init, NSS", test_init_nss);
-	CU_add_test(s, "session token", test_session_token);
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("conf", NULL, NULL, tests);
 }

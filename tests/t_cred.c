@@ -456,17 +456,7 @@ int main(void)
 		{ "exports", exports }, { "foreign blobs", foreign_blob }, { "forks", forks },
 		{ "threads", threads }, CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "credentials", setup, teardown, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
 
 	acc_environment(NULL);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("credentials", setup, teardown, tests);
 }

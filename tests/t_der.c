@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "mech/apmsg.h"
+#include "tests/lib/box.h"
 
 /* In libkrb5's symbol table, in no installed header. */
 krb5_error_code encode_krb5_enc_tkt_part(const krb5_enc_tkt_part *rep, krb5_data **code);
@@ -522,23 +523,15 @@ int main(void)
 		{ "EncAPRepPart", enc_reps }, { "KRB-CRED", creds },
 		{ "authorization data", authorization_data }, CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "der", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
+	int status;
 
 	if (krb5_init_context(&k5) ||
 	    krb5_parse_name(k5, "alice/admin@TEST.ORG", &client) ||
 	    krb5_parse_name(k5, "HTTP/www.test.org@TEST.ORG", &server))
 		return 99;
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite("der", NULL, NULL, tests);
 	krb5_free_principal(k5, client);
 	krb5_free_principal(k5, server);
 	krb5_free_context(k5);
-	return failed ? 1 : 0;
+	return status;
 }

@@ -6,6 +6,7 @@
 
 #include "mech/message.h"
 #include "tests/lib/array.h"
+#include "tests/lib/box.h"
 
 static struct array one, two;
 
@@ -289,23 +290,19 @@ static void test_aead(void)
 
 int main(void)
 {
-	CU_pSuite s;
-	unsigned failed;
+	static const CU_TestInfo tests[] = {
+		{ "layouts", test_layouts },
+		{ "shape", test_shape },
+		{ "plain", test_plain },
+		{ "lengths", test_lengths },
+		{ "short buffers", test_short_buffers },
+		{ "aead", test_aead },
+		CU_TEST_INFO_NULL,
+	};
+	int status;
 
 	array_pairs_make();
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 99;
-	s = CU_add_suite("iov", NULL, NULL);
-	CU_add_test(s, "layouts", test_layouts);
-	CU_add_test(s, "shape", test_shape);
-	CU_add_test(s, "plain", test_plain);
-	CU_add_test(s, "lengths", test_lengths);
-	CU_add_test(s, "short buffers", test_short_buffers);
-	CU_add_test(s, "aead", test_aead);
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite("iov", NULL, NULL, tests);
 	array_pairs_free();
-	return failed ? 1 : 0;
+	return status;
 }

@@ -8,6 +8,7 @@
 #include "mech/codes.h"
 #include "mech/message.h"
 #include "tests/lib/array.h"
+#include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 
 static struct array one, two;
@@ -466,20 +467,10 @@ int main(void)
 		{ "failed operation", test_failed_operation },
 		CU_TEST_INFO_NULL,
 	};
-	CU_pSuite s;
-	size_t i;
-	unsigned failed;
+	int status;
 
 	array_pairs_make();
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 99;
-	s = CU_add_suite("iov, received", NULL, NULL);
-	for (i = 0; tests[i].pName; i++)
-		CU_add_test(s, tests[i].pName, tests[i].pTestFunc);
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite("iov, received", NULL, NULL, tests);
 	array_pairs_free();
-	return failed ? 1 : 0;
+	return status;
 }

@@ -12,6 +12,7 @@
 
 #include "keystore/key_priv.h"
 #include "keystore/probe.h"
+#include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 
 enum { BIG = 1 << 20, ROOM = KS_HEAD + KS_CONFOUNDER + BIG + 64 };
@@ -587,14 +588,7 @@ int main(void)
 		{ "parked", parked }, { "derived on the token", derived },
 		{ "bundles", bundles }, { "threads", threads }, CU_TEST_INFO_NULL
 	};
-	static CU_SuiteInfo suites[] = {
-		{ "key", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL
-	};
 
 	keys_tokens(toks);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	return CU_get_number_of_failures() ? 1 : 0;
+	return box_suite("key", NULL, NULL, tests);
 }

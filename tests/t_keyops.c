@@ -260,17 +260,12 @@ int main(void)
 		{ "confounders", confounders },
 		{ "module stopped", stopped }, CU_TEST_INFO_NULL
 	};
-	static CU_SuiteInfo suites[] = {
-		{ "keyops", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL
-	};
+	int status;
 
 	trace_path = box_path("trace");
 	setenv("GSSP11_TRACE", trace_path, 1);
 	keys_tokens(toks);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
+	status = box_suite("keyops", NULL, NULL, tests);
 	free(trace_path);
-	return CU_get_number_of_failures() ? 1 : 0;
+	return status;
 }

@@ -19,36 +19,19 @@
 #include "tests/lib/box.h"
 #include "tests/lib/forge.h"
 
-#define NEED(cond) need((cond), #cond, __LINE__)
+/* Each token has a child of its own: what is not as it must be ends it. */
+#define NEED(cond) ((cond) ? (void)0 : box_unmet(box->name, doing, #cond, __LINE__))
 
 static const struct box_token *box;
 static struct ks_keytab *kt;
-static char *control, doing[128];
+static char doing[128];
 static struct forge_key key;
 static struct ks_entry entry;
-
-/* Each token has a child of its own; what is not as it must be ends it. */
-static void need(bool ok, const char *what, int line)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s: line %d: %s [%s]\n", box->name, line, what, doing);
-	_exit(1);
-}
-
-static void rules(const char *text)
-{
-	char *path = box_file("shim.new", text, 0600);
-
-	if (rename(path, control) != 0)
-		exit(99);
-	free(path);
-}
 
 static void fail_call(const char *name, unsigned skip, int count, const char *rv)
 {
 	snprintf(doing, sizeof(doing), "fail %s %u %d %s", name, skip, count, rv);
-	rules(doing);
+	box_shim_rules(doing);
 }
 
 static void open_keytab(void)
@@ -97,7 +80,7 @@ static void clean(void)
 {
 	size_t n;
 
-	rules("");
+	box_shim_rules("");
 	if (listed())
 		NEED(ks_keytab_delete(kt, &entry) == 0);
 	NEED(ks_keytab_sweep(kt, &n) == 0);
@@ -120,7 +103,7 @@ static bool import_failing(const char *name, unsigned skip, const char *rv)
 
 	fail_call(name, skip, 1, rv);
 	err = ks_keytab_import(kt, &entry, key.bytes, key.len);
-	rules("");
+	box_shim_rules("");
 	if (err) {
 		check_text(err);
 		NEED(listed() == 0);
@@ -161,7 +144,7 @@ static void import_broken(void)
 	for (skip = 0; skip < 60; skip += 6) {
 		fail_call("*", skip, -1, "31");
 		err = ks_keytab_import(kt, &entry, key.bytes, key.len);
-		rules("");
+		box_shim_rules("");
 		NEED(err != 0);
 		NEED(listed() == 0 || whole());
 		if (!listed()) {
@@ -195,7 +178,7 @@ static void delete_failing(void)
 		NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
 		fail_call("C_DestroyObject", skip, -1, "31");
 		err = ks_keytab_delete(kt, &entry);
-		rules("");
+		box_shim_rules("");
 		NEED((err == 0) == (skip == 7));
 		NEED(listed() == (skip == 0 ? 1 : 0));
 		if (skip == 0)
@@ -211,12 +194,12 @@ static void sweep_failing(void)
 
 	fail_call("*", 40, -1, "31");
 	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) != 0);
-	rules("");
+	box_shim_rules("");
 	for (skip = 0; skip < 3; skip++) {
 		fail_call("C_DestroyObject", skip, -1, "31");
 		if (ks_keytab_sweep(kt, &n))
 			check_text(ERR_TOKEN_FAILED);
-		rules("");
+		box_shim_rules("");
 	}
 	clean();
 }
@@ -229,7 +212,7 @@ static void probe_failing(void)
 	fail_call("C_SignInit", 0, -1, "30");
 	NEED(ks_exposure_check(t, 18, false) == ERR_TOKEN_FAILED);
 	NEED(strstr(err_text(ERR_TOKEN_FAILED), "CKM_SHA_1_HMAC: C_SignInit failed with CKR_DEVICE_ERROR"));
-	rules("");
+	box_shim_rules("");
 	NEED(ks_exposure_check(t, 18, false) == 0 && ks_exposure_check(t, 20, false) == 0);
 }
 
@@ -257,7 +240,7 @@ static void run_token(const char *name)
 
 	box = box_token(name);
 	setenv("P11SHIM_MODULE", box->module, 1);
-	rules("");
+	box_shim_rules("");
 	pid = fork();
 	if (pid == 0) {
 		run_all();
@@ -285,12 +268,10 @@ int main(void)
 
 	if (CU_initialize_registry())
 		return 99;
-	box_tokens(NULL);
+	box_shim_control();
 	path = box_file("krb5.conf", FORGE_CONF, 0600);
 	setenv("KRB5_CONFIG", path, 1);
 	free(path);
-	control = box_path("shim.ctl");
-	setenv("P11SHIM_CTL", control, 1);
 	s = CU_add_suite("failing tokens", NULL, NULL);
 	CU_ADD_TEST(s, test_softhsm);
 	CU_ADD_TEST(s, test_nss);

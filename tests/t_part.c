@@ -6,6 +6,7 @@
 #include <CUnit/Basic.h>
 
 #include "keystore/part.h"
+#include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 #include "tests/lib/parts.h"
 
@@ -223,13 +224,6 @@ int main(void)
 	static CU_TestInfo tests[] = {
 		{ "DER of every kind", malformed }, { "mutated", mutated }, CU_TEST_INFO_NULL
 	};
-	static CU_SuiteInfo suites[] = {
-		{ "part", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL
-	};
 
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	return CU_get_number_of_failures() ? 1 : 0;
+	return box_suite("part", NULL, NULL, tests);
 }

@@ -187,23 +187,14 @@ int main(void)
 		{ "keys that are taken over", adopted },
 		CU_TEST_INFO_NULL
 	};
-	CU_SuiteInfo suites[] = {
-		{ "exposure", NULL, NULL, NULL, NULL, tests },
-		CU_SUITE_INFO_NULL
-	};
-	unsigned failures;
+	int status;
 
 	trace_file = box_path("trace");
 	setenv("GSSP11_TRACE", trace_file, 1);
 	softhsm = box_token("softhsm");
 	nss = box_token("nss");
 	acc_environment(NULL);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite("exposure", NULL, NULL, tests);
 	free(trace_file);
-	return failures != 0;
+	return status;
 }

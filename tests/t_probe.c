@@ -276,16 +276,9 @@ int main(int argc, char **argv)
 		{ "names", names }, { "not paid again", not_again }, { "a poor token", poor },
 		{ "the file", file }, CU_TEST_INFO_NULL
 	};
-	static CU_SuiteInfo suites[] = {
-		{ "probe", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL
-	};
 
 	if (argc == 6)
 		return child(argv);
 	keys_tokens(toks);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	return CU_get_number_of_failures() ? 1 : 0;
+	return box_suite("probe", NULL, NULL, tests);
 }

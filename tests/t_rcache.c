@@ -458,22 +458,16 @@ int main(void)
 		{ "selection", selection }, { "expansion", expansion }, { "race", race },
 		{ "real requests", real_requests }, CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "rcache", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL,
-	};
 	char *conf = box_file("krb5.conf", FORGE_CONF, 0600);
-	unsigned failed;
+	int status;
 
 	setenv("KRB5_CONFIG", conf, 1);
 	unsetenv("KRB5RCACHENAME");
 	unsetenv("KRB5RCACHETYPE");
-	if (krb5_init_context(&k5) || CU_initialize_registry() || CU_register_suites(suites))
+	if (krb5_init_context(&k5))
 		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite("rcache", NULL, NULL, tests);
 	krb5_free_context(k5);
 	free(conf);
-	return failed ? 1 : 0;
+	return status;
 }

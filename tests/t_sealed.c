@@ -8,6 +8,7 @@
 #include "keystore/key_int.h"
 #include "keystore/part.h"
 #include "keystore/sealed.h"
+#include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 #include "tests/lib/parts.h"
 
@@ -301,14 +302,7 @@ int main(void)
 		{ "open", opens }, { "odd ones", odd_ones }, { "seal", seals },
 		{ "malformed under a good MAC", malformed }, CU_TEST_INFO_NULL
 	};
-	static CU_SuiteInfo suites[] = {
-		{ "sealed", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL
-	};
 
 	keys_tokens(toks);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	return CU_get_number_of_failures() ? 1 : 0;
+	return box_suite("sealed", NULL, NULL, tests);
 }

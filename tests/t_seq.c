@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mech/seq.h"
+#include "tests/lib/box.h"
 
 #define SPAN 1024                /* numbers that the model knows */
 
@@ -127,19 +128,13 @@ static void test_off(void)
 
 int main(void)
 {
-	CU_pSuite s;
-	unsigned failed;
+	static const CU_TestInfo tests[] = {
+		{ "model", test_model },
+		{ "in order", test_in_order },
+		{ "jumps", test_jumps },
+		{ "off", test_off },
+		CU_TEST_INFO_NULL,
+	};
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 99;
-	s = CU_add_suite("seq", NULL, NULL);
-	CU_add_test(s, "model", test_model);
-	CU_add_test(s, "in order", test_in_order);
-	CU_add_test(s, "jumps", test_jumps);
-	CU_add_test(s, "off", test_off);
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return box_suite("seq", NULL, NULL, tests);
 }

@@ -16,34 +16,15 @@
 #include "pkcs11/token.h"
 #include "tests/lib/box.h"
 
-#define NEED(cond) need((cond), #cond, __LINE__)
+/* Each case is a child: what is not as it must be ends it. */
+#define NEED(cond) ((cond) ? (void)0 : box_unmet(box->name, doing, #cond, __LINE__))
 
 static const struct box_token *box;     /* the real token of this run */
-static char *control;
 static unsigned long (*calls)(const char *name);
 static struct tok *tok;
 static struct tok_key *token, *session;
 static const uint8_t value[32] = { 1, 2 };
 static const char *doing = "";          /* said with a failure */
-
-/* Each case is a child: what is not as it must be ends it. */
-static void need(bool ok, const char *what, int line)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s: line %d: %s %s\n", box->name, line, what, doing);
-	_exit(1);
-}
-
-/* The rules from now on; renamed into place, so never read half-written. */
-static void rules(const char *text)
-{
-	char *path = box_file("shim.new", text, 0600);
-
-	if (rename(path, control) != 0)
-		exit(99);
-	free(path);
-}
 
 static err_t open_again(const char *source)
 {
@@ -141,10 +122,10 @@ static void worker_lost(void)
 	set_up();
 	for (i = 0; i < 7; i++) {
 		snprintf(text, sizeof(text), "fail C_SignInit 0 1 %s\n", codes[i]);
-		rules(text);
+		box_shim_rules(text);
 		NEED(sign(session) == 0);
 		snprintf(text, sizeof(text), "fail C_Sign 0 1 %s\n", codes[i]);
-		rules(text);
+		box_shim_rules(text);
 		NEED(sign(session) == 0);
 	}
 	NEED(tok_generation(tok) == 1 && !tok_key_lost(session));
@@ -154,11 +135,11 @@ static void worker_lost(void)
 static void holder_lost(void)
 {
 	set_up();
-	rules("fail C_SignInit 0 1 b3\nfail C_GetSessionInfo 0 1 b3\n");
+	box_shim_rules("fail C_SignInit 0 1 b3\nfail C_GetSessionInfo 0 1 b3\n");
 	NEED(sign(session) == ERR_KEY_LOST && tok_key_lost(session));
 	NEED(tok_generation(tok) == 2);
 	NEED(sign(token) == 0 && import() == 0);
-	rules("fail C_SignInit 0 1 30\nfail C_GetSessionInfo 0 1 30\n");
+	box_shim_rules("fail C_SignInit 0 1 30\nfail C_GetSessionInfo 0 1 30\n");
 	NEED(sign(token) == 0 && tok_generation(tok) == 3);
 	NEED(sign(session) == ERR_KEY_LOST);
 }
@@ -194,7 +175,7 @@ static void once_everywhere(void)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		for (c = 0; c < sizeof(codes) / sizeof(codes[0]); c++) {
 			snprintf(text, sizeof(text), "fail %s 0 1 %s\n", names[i], codes[c]);
-			rules(text);
+			box_shim_rules(text);
 			doing = text;
 			try_everything();
 		}
@@ -208,16 +189,16 @@ static void stays(void)
 	const char *text;
 
 	set_up();
-	rules("fail C_Sign 0 -1 30\n");
+	box_shim_rules("fail C_Sign 0 -1 30\n");
 	before = calls("C_Sign");
 	NEED(sign(token) == ERR_TOKEN_FAILED);
 	NEED(calls("C_Sign") - before == 2);
 	text = err_text(ERR_TOKEN_FAILED);
 	NEED(strstr(text, "C_Sign failed with CKR_DEVICE_ERROR"));
 	NEED(strstr(text, tok_info(tok)->label) && strstr(text, "slot"));
-	rules("fail C_SignInit 0 -1 6\n");
+	box_shim_rules("fail C_SignInit 0 -1 6\n");
 	NEED(sign(token) == ERR_TOKEN_FAILED && sign(session) == ERR_TOKEN_FAILED);
-	rules("");
+	box_shim_rules("");
 	NEED(sign(token) == 0 && sign(session) == 0 && tok_generation(tok) == 1);
 }
 
@@ -228,7 +209,7 @@ static void removed(void)
 
 	set_up();
 	mine = tok;
-	rules("removed\n");
+	box_shim_rules("removed\n");
 	NEED(sign(session) == ERR_KEY_LOST);
 	for (i = 0; i < 3; i++) {
 		NEED(sign(token) == ERR_TOKEN_ABSENT);
@@ -237,7 +218,7 @@ static void removed(void)
 		NEED(open_again(box->pin_file) == ERR_TOKEN_ABSENT && !tok);
 		tok = mine;
 	}
-	rules("");
+	box_shim_rules("");
 	NEED(open_again(box->pin_file) == 0);
 	NEED(sign(token) == 0 && import() == 0 && sign(session) == ERR_KEY_LOST);
 }
@@ -246,41 +227,41 @@ static void removed(void)
 static void handle_lost(void)
 {
 	set_up();
-	rules("fail C_SignInit 0 1 60\n");
+	box_shim_rules("fail C_SignInit 0 1 60\n");
 	NEED(sign(token) == 0 && !tok_key_lost(token));
-	rules("fail C_SignInit 0 1 82\n");
+	box_shim_rules("fail C_SignInit 0 1 82\n");
 	NEED(sign(session) == ERR_KEY_LOST && tok_key_lost(session));
 	NEED(tok_generation(tok) == 1);
 }
 
 static void pin_flags(void)
 {
-	rules("flags 20000\n");
+	box_shim_rules("flags 20000\n");
 	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
 	NEED(strstr(err_text(ERR_PIN_LOCKED), "one try left"));
-	rules("flags 40000\n");
+	box_shim_rules("flags 40000\n");
 	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
 	NEED(strstr(err_text(ERR_PIN_LOCKED), "security officer"));
 	load_calls();
 	NEED(calls("C_Login") == 0);
-	rules("flags 10000\n");         /* count low: go on */
+	box_shim_rules("flags 10000\n");         /* count low: go on */
 	NEED(open_again(box->pin_file) == 0 && calls("C_Login") == 1);
 }
 
 static void pin_codes(void)
 {
-	rules("fail C_Login 0 1 a3\n");
+	box_shim_rules("fail C_Login 0 1 a3\n");
 	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
 	NEED(strstr(err_text(ERR_PIN_LOCKED), "expired"));
-	rules("fail C_Login 0 1 a4\n");
+	box_shim_rules("fail C_Login 0 1 a4\n");
 	NEED(open_again(box->pin_file) == ERR_PIN_LOCKED);
 	NEED(strstr(err_text(ERR_PIN_LOCKED), "CKR_PIN_LOCKED"));
-	rules("fail C_Login 0 1 104\n");
+	box_shim_rules("fail C_Login 0 1 104\n");
 	NEED(open_again(box->pin_file) == ERR_TOKEN_FAILED);
 	NEED(strstr(err_text(ERR_TOKEN_FAILED), "security officer"));
-	rules("fail C_Login 0 1 a2\n");
+	box_shim_rules("fail C_Login 0 1 a2\n");
 	NEED(open_again(box->pin_file) == ERR_PIN_WRONG);
-	rules("");
+	box_shim_rules("");
 	NEED(open_again(box->pin_file) == ERR_PIN_WRONG);       /* remembered */
 	load_calls();
 	NEED(calls("C_Login") == 4);
@@ -289,7 +270,7 @@ static void pin_codes(void)
 /* Another process rewrites the token's files just now: never a refused PIN. */
 static void passing_trouble(void)
 {
-	rules("fail C_Login 0 1 102\nfail C_Login 0 1 e1\nfail C_Login 0 1 5\n"
+	box_shim_rules("fail C_Login 0 1 102\nfail C_Login 0 1 e1\nfail C_Login 0 1 5\n"
 	      "fail C_GetTokenInfo 0 1 e1\n");
 	NEED(open_again(box->pin_file) == 0);
 	load_calls();
@@ -298,12 +279,12 @@ static void passing_trouble(void)
 
 static void lasting_trouble(void)
 {
-	rules("fail C_Login 0 -1 102\n");
+	box_shim_rules("fail C_Login 0 -1 102\n");
 	NEED(open_again(box->pin_file) == ERR_TOKEN_FAILED);
 	NEED(strstr(err_text(ERR_TOKEN_FAILED), "CKR_USER_PIN_NOT_INITIALIZED"));
 	load_calls();
 	NEED(calls("C_Login") == 7);
-	rules("");
+	box_shim_rules("");
 	usleep(1000000);        /* as long as the attempts took, it is not asked again */
 	NEED(open_again(box->pin_file) == 0);
 }
@@ -311,16 +292,16 @@ static void lasting_trouble(void)
 /* Protected path: no PIN is asked for; the pad's answer decides. */
 static void key_pad(void)
 {
-	rules("flags 100\nfail C_Login 0 1 50\n");
+	box_shim_rules("flags 100\nfail C_Login 0 1 50\n");
 	NEED(open_again(NULL) == ERR_PIN_MISSING);
 	NEED(strstr(err_text(ERR_PIN_MISSING), "cancelled"));
-	rules("flags 100\nfail C_Login 0 1 100\n");
+	box_shim_rules("flags 100\nfail C_Login 0 1 100\n");
 	NEED(open_again(NULL) == 0);
 }
 
 static void no_login_required(void)
 {
-	rules("clear 4\n");
+	box_shim_rules("clear 4\n");
 	NEED(open_again(NULL) == 0 && import() == 0);
 	load_calls();
 	NEED(calls("C_Login") == 0);
@@ -331,26 +312,26 @@ static void private_only(void)
 {
 	unsigned long before;
 
-	rules("private\n");
+	box_shim_rules("private\n");
 	set_up();
 	NEED(sign(session) == 0);
 	before = calls("C_CreateObject");
 	NEED(import() == 0 && import() == 0);
 	NEED(calls("C_CreateObject") - before == 2);
-	rules("private\nfail C_SignInit 0 1 101\n");
+	box_shim_rules("private\nfail C_SignInit 0 1 101\n");
 	NEED(sign(session) == 0);
 }
 
 static void read_write_only(void)
 {
-	rules("readonly\n");
+	box_shim_rules("readonly\n");
 	set_up();
 	NEED(sign(session) == 0 && sign(token) == 0);
 }
 
 static void no_copy(void)
 {
-	rules("fail C_CopyObject 0 -1 54\n");
+	box_shim_rules("fail C_CopyObject 0 -1 54\n");
 	set_up();
 	NEED(sign(token) == 0);
 	tok_key_unref(&token);
@@ -362,7 +343,7 @@ static void no_mechanism(void)
 	struct tok_key_spec spec = { .type = TOK_AES, .use = TOK_DERIVE };
 	struct tok_key *k, *derived;
 
-	rules("mech 1104\nmech 1105\nmech 251\nmech 1080\n");
+	box_shim_rules("mech 1104\nmech 1105\nmech 251\nmech 1080\n");
 	set_up();
 	NEED(tok_key_import(tok, &spec, value, 32, 0, &k) == 0);
 	NEED(tok_derive_ecb(k, &spec, value, 32, 16, &derived) == ERR_UNSUPPORTED && !derived);
@@ -376,7 +357,7 @@ static void no_random(void)
 {
 	uint8_t bytes[16] = { 0 }, zero[16] = { 0 };
 
-	rules("fail C_GenerateRandom 0 -1 121\n");
+	box_shim_rules("fail C_GenerateRandom 0 -1 121\n");
 	set_up();
 	NEED(tok_random(tok, bytes, sizeof(bytes)) == 0);
 	NEED(memcmp(bytes, zero, sizeof(bytes)) != 0);
@@ -410,7 +391,7 @@ static int sign_in_threads(int n)
 /* Holder and two workers are all there is; threads share. */
 static void few_sessions(void)
 {
-	rules("sessions 3\n");
+	box_shim_rules("sessions 3\n");
 	set_up();
 	NEED(sign_in_threads(8) == 0);
 }
@@ -430,7 +411,7 @@ static void loss_under_load(void)
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 				      "fail C_SignInit %d 1 b3\nfail C_GetSessionInfo %d 1 b3\n",
 				      i * 150, i * 2);
-	rules(text);
+	box_shim_rules(text);
 	NEED(sign_in_threads(8) <= 10);
 	NEED(sign(token) == 0);
 }
@@ -449,13 +430,13 @@ static void slow_absence(void)
 	long start;
 
 	set_up();
-	rules("removed\ndelay C_GetSlotList 400\n");
+	box_shim_rules("removed\ndelay C_GetSlotList 400\n");
 	NEED(sign(token) == ERR_TOKEN_ABSENT);
 	start = ms();
 	NEED(sign(token) == ERR_TOKEN_ABSENT);
 	NEED(strstr(err_text(ERR_TOKEN_ABSENT), "insert"));
 	NEED(ms() - start < 300);
-	rules("");
+	box_shim_rules("");
 	usleep(1500000);
 	NEED(sign(token) == 0);
 }
@@ -483,7 +464,7 @@ static bool in_child(void (*run)(void))
 	int status = -1;
 	pid_t pid;
 
-	rules("");
+	box_shim_rules("");
 	pid = fork();
 	if (pid == 0) {
 		run();
@@ -525,9 +506,7 @@ int main(void)
 
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 99;
-	box_tokens(NULL);
-	control = box_path("shim.ctl");
-	setenv("P11SHIM_CTL", control, 1);
+	box_shim_control();
 	s = CU_add_suite("shim", NULL, NULL);
 	CU_ADD_TEST(s, test_softhsm);
 	CU_ADD_TEST(s, test_nss);

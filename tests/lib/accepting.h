@@ -13,7 +13,12 @@
 #include "tests/lib/forge.h"
 
 #define ACC_SERVICE "HTTP/www.test.org@TEST.ORG"
+#define ACC_OTHER "host/www.test.org@TEST.ORG"
 #define ACC_CLIENT "alice@TEST.ORG"
+
+/* What most clients ask for. */
+#define ACC_MUTUAL (GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG | \
+		    GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG)
 
 /*
  * Environment of the program: krb5.conf (FORGE_CONF and extra, which begins
@@ -90,6 +95,28 @@ gss_buffer_desc acc_usual(struct acc_req *r, uint32_t flags);
 err_t acc_both(struct mech_cred *c, gss_cred_id_t s, const gss_buffer_desc *token,
 	       const gss_channel_bindings_t cb, OM_uint32 *major);
 bool acc_is_asn1(OM_uint32 minor);
+
+/*
+ * A fixture that test programs share: keys of two services, on the SoftHSM2
+ * token and in the FILE keytab, and both acceptors with all of them.
+ */
+struct acc_fixture {
+	const struct box_token *box;
+	struct forge_key key, other;     /* ACC_SERVICE's, ACC_OTHER's */
+	struct mech_cred *any;
+	gss_cred_id_t stock_any;
+};
+extern struct acc_fixture acc_fix;
+
+/* CUnit's two ends of a suite. */
+int acc_fix_setup(void);
+int acc_fix_teardown(void);
+/* acc_usual with the fixture's key, when r names none. */
+gss_buffer_desc acc_fix_token(struct acc_req *r, uint32_t flags);
+/* acc_both with the fixture's acceptors; the same for a token of r with ACC_MUTUAL. */
+err_t acc_fix_both(const gss_buffer_desc *token, const gss_channel_bindings_t cb,
+		   OM_uint32 *major);
+err_t acc_fix_try(struct acc_req *r);
 
 /* The error code in a framed KRB-ERROR; -1 when the token is not one. */
 int acc_error_code(const gss_buffer_desc *token);

@@ -1,6 +1,7 @@
 /* A box: fresh tokens for one test program. */
 #include "tests/lib/box.h"
 
+#include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -269,4 +270,46 @@ char *box_shim(void)
 		_exit(99);
 	}
 	return path;
+}
+
+static char *control;
+
+void box_shim_control(void)
+{
+	box_tokens(NULL);
+	control = box_path("shim.ctl");
+	setenv("P11SHIM_CTL", control, 1);
+}
+
+void box_shim_rules(const char *text)
+{
+	char *path = box_file("shim.new", text, 0600);
+
+	if (rename(path, control) != 0)
+		exit(99);
+	free(path);
+}
+
+void box_unmet(const char *who, const char *doing, const char *what, int line)
+{
+	fprintf(stderr, "%s: line %d: %s [%s]\n", who, line, what, doing);
+	_exit(1);
+}
+
+int box_suite(const char *name, int (*setup)(void), int (*teardown)(void),
+	      const struct CU_TestInfo *tests)
+{
+	unsigned failed;
+	CU_pSuite s;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 99;
+	s = CU_add_suite(name, setup, teardown);
+	for (; tests->pName; tests++)
+		CU_add_test(s, tests->pName, tests->pTestFunc);
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	failed = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	return failed ? 1 : 0;
 }

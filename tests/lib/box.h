@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct CU_TestInfo;
+
 struct box_token {
 	const char *name;         /* "softhsm" or "nss" */
 	const char *label;        /* the token's label */
@@ -42,5 +44,23 @@ bool box_run(const char *const argv[]);
  * program, or in the build's .libs.  Malloc'ed; exits when it is not built.
  */
 char *box_shim(void);
+
+/* Makes the tokens and says where the rules for that module are: P11SHIM_CTL. */
+void box_shim_control(void);
+
+/* The rules from now on; renamed into place, so never read half-written. */
+void box_shim_rules(const char *text);
+
+/* What is not as it must be ends a child: who (a token's name) was doing what. */
+void box_unmet(const char *who, const char *doing, const char *what, int line)
+	__attribute__((noreturn));
+
+/*
+ * Runs the tests (CU_TEST_INFO_NULL ends them) as the program's one suite;
+ * setup and teardown may be NULL.  Gives main's value: 0, 1 when an assertion
+ * failed, 99 when CUnit could not start.
+ */
+int box_suite(const char *name, int (*setup)(void), int (*teardown)(void),
+	      const struct CU_TestInfo *tests);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 
 #define SHA1_FIRST "aes256-cts aes128-cts aes256-sha2 aes128-sha2"
@@ -81,19 +82,10 @@ gss_buffer_desc msg_text(size_t n)
 
 int msg_run(const char *name, const CU_TestInfo *tests)
 {
-	unsigned failed;
-	CU_pSuite s;
+	int status;
 
 	msg_make();
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 99;
-	s = CU_add_suite(name, NULL, NULL);
-	for (; tests->pName; tests++)
-		CU_add_test(s, tests->pName, tests->pTestFunc);
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
+	status = box_suite(name, NULL, NULL, tests);
 	msg_free();
-	return failed ? 1 : 0;
+	return status;
 }
