@@ -89,7 +89,7 @@ lint_calls() {
 	grep -rnwE 'TODO|FIXME|XXX|HACK' pkcs11 keystore mech tools tests docs man ./*.md NEWS \
 		configure.ac Makefile.am 2>/dev/null | grep -vE '^tests/lint.sh:|X{4,}|\.XXXXXX' |
 		verdict "no left-over markers"
-	grep -rnE '(^|[^A-Za-z0-9._/-])/(work|root|farm)/' pkcs11 keystore mech tools tests docs man \
+	grep -rnE '(^|[^A-Za-z0-9._/-])/(home|root|work)/' pkcs11 keystore mech tools tests docs man \
 		./*.md NEWS configure.ac Makefile.am .ci 2>/dev/null | grep -v '^tests/lint.sh:' |
 		verdict "no path of one machine"
 }
