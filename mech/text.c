@@ -43,10 +43,13 @@ static struct kept *kept_borrow(size_t n)
 	k = pthread_getspecific(kept_key);
 	if (k && (k->lent || k->room >= n))
 		return k->lent ? NULL : k;
+	if (k && pthread_setspecific(kept_key, NULL))
+		return NULL;
 	free(k);
 	k = malloc(sizeof(*k) + n);
-	if (k)
-		*k = (struct kept){ .room = n };
+	if (!k)
+		return NULL;
+	*k = (struct kept){ .room = n };
 	if (pthread_setspecific(kept_key, k)) {
 		free(k);
 		k = NULL;
