@@ -26,6 +26,8 @@ static const struct word_list exposure_words = {
 static const struct word_list delegation_words = {
 	"delegation", { "plain", "refuse", NULL }
 };
+static const struct word_list prf_words = { "prf", { "refuse", "allow", NULL } };
+static const struct word_list export_words = { "export", { "refuse", "allow", NULL } };
 
 /* The setting's value without surrounding blanks; NULL in *out where it is not set or empty. */
 static err_t read_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out)
@@ -94,7 +96,8 @@ static err_t check_paths(const struct ks_conf *c)
 }
 
 static const char *const settings[] = {
-	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", NULL
+	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", "prf",
+	"export", NULL
 };
 
 static err_t check_name(const char *name)
@@ -106,8 +109,8 @@ static err_t check_name(const char *name)
 			return 0;
 	}
 	return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of krb5.conf section [appdefaults] "
-		       SECTION ": there are module, module-init, session_token, state_dir, exposure "
-		       "and delegation", name);
+		       SECTION ": there are module, module-init, session_token, state_dir, exposure, "
+		       "delegation, prf and export", name);
 }
 
 /* The names in one group of settings; one that is not there has none. */
@@ -145,7 +148,7 @@ static err_t check_names(krb5_context ctx, const krb5_data *realm)
 
 static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *c)
 {
-	unsigned exposure = 0, delegation = 0;
+	unsigned exposure = 0, delegation = 0, prf = 0, export = 0;
 	err_t err;
 
 	err = check_names(ctx, realm);
@@ -162,9 +165,15 @@ static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *
 	if (!err)
 		err = read_word(ctx, realm, &delegation_words, &delegation);
 	if (!err)
+		err = read_word(ctx, realm, &prf_words, &prf);
+	if (!err)
+		err = read_word(ctx, realm, &export_words, &export);
+	if (!err)
 		err = check_paths(c);
 	c->exposure = exposure ? KS_CONF_ON_TOKEN : KS_CONF_TRANSIENT;
 	c->delegation = delegation ? KS_CONF_DELEG_REFUSE : KS_CONF_DELEG_PLAIN;
+	c->prf = prf != 0;
+	c->export = export != 0;
 	return err;
 }
 

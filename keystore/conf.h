@@ -24,6 +24,8 @@ struct ks_conf {
 	char *state_dir;
 	enum ks_conf_exposure exposure;      /* least protection that is allowed */
 	enum ks_conf_delegation delegation;  /* what becomes of credentials that clients forward */
+	bool prf;                /* RFC 8009 keys may stay on the token to give pseudo-random output */
+	bool export;             /* context keys may be extractable, and given out on request */
 };
 
 /* Reads all settings for a realm (NULL: the default realm).  Free with ks_conf_fini. */

@@ -49,6 +49,8 @@ void mech_ctx_free(struct mech_ctx **cp)
 	ks_token_unref(&c->session_token);
 	if (c->here || c->there)
 		free_principals(c);
+	mech_name_free(&c->peer);
+	free(c->authdata);
 	ks_key_unref(&c->session_key);
 	ks_key_unref(&c->initiator_key);
 	ks_key_unref(&c->acceptor_key);

@@ -28,6 +28,9 @@ struct mech_ctx {
 	OM_uint32 flags;         /* as gss_inquire_context tells them */
 	gss_OID mech;            /* by which OID it was made: a static one; NULL: krb5's */
 	krb5_principal here, there;   /* own and peer's principal */
+	struct mech_name *peer;       /* the initiator's name where it has attributes; else NULL */
+	uint8_t *authdata;            /* elements of the ticket's and the authenticator's */
+	size_t authdata_len;          /* AuthorizationData, one after the other; malloc'ed */
 	krb5_timestamp start, end;    /* lifetime; the acceptor's end already has the clock skew added */
 	krb5_flags ticket_flags;
 	krb5_timestamp authtime;
