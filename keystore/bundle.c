@@ -35,6 +35,17 @@ static const struct ks_bundle_part parts[] = {
 	/* the checksum over the AS request (RFC 6806 11), and FAST (RFC 6113 5.1) */
 	{ KS_USE_INITIATE, 56, KS_PART_KC, KS_KC, KS_CHECKSUM, false },
 	{ KS_USE_INITIATE, 0, KS_PART_KP, KS_KP, KS_PRF, true },
+	/* a ticket-granting ticket's session key: the TGS request's authenticator */
+	{ KS_USE_TGT, 6, KS_PART_KC, KS_KC, KS_CHECKSUM, false },
+	{ KS_USE_TGT, 7, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
+	{ KS_USE_TGT, 7, KS_PART_KI, KS_KI, KS_SEAL, false },
+	/* a service ticket's session key: AP-REQ, AP-REP, and KRB-CRED */
+	{ KS_USE_AP, 11, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
+	{ KS_USE_AP, 11, KS_PART_KI, KS_KI, KS_SEAL, false },
+	{ KS_USE_AP, 12, KS_PART_KE_DECRYPT, KS_KE, KS_OPEN, false },
+	{ KS_USE_AP, 12, KS_PART_KI, KS_KI, KS_OPEN, false },
+	{ KS_USE_FORWARD, 14, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
+	{ KS_USE_FORWARD, 14, KS_PART_KI, KS_KI, KS_SEAL, false },
 };
 
 const struct ks_bundle_part *ks_bundle_part_at(const struct ks_etype *e, unsigned use, size_t i)
@@ -66,12 +77,18 @@ size_t ks_bundle_uses(const struct ks_etype *e, unsigned use, struct ks_use out[
 	return n;
 }
 
-static size_t part_id(const struct ks_id *entry, const struct ks_bundle_part *p,
-		      uint8_t buf[KS_ID_MAX])
+/* The record that the key objects of an entry have. */
+static enum ks_record key_record(const struct ks_id *entry)
+{
+	return entry->record == KS_REC_SESSION ? KS_REC_SESSION : KS_REC_KEY;
+}
+
+size_t ks_bundle_part_id(const struct ks_id *entry, const struct ks_bundle_part *p,
+			 uint8_t buf[KS_ID_MAX])
 {
 	struct ks_id id = *entry;
 
-	id.record = KS_REC_KEY;
+	id.record = key_record(entry);
 	id.usage = p->usage;
 	id.part = p->code;
 	return ks_id_encode(&id, buf);
@@ -140,7 +157,7 @@ err_t ks_bundle_write(struct tok *t, const char *label, const struct ks_id *id,
 		return err_set(KRB5_BAD_ENCTYPE, "enctype %d has no bundle", (int)id->etype);
 	place.id = buf;
 	for (i = 0; !err && (p = ks_bundle_part_at(e, use, i)); i++) {
-		place.id_len = part_id(id, p, buf);
+		place.id_len = ks_bundle_part_id(id, p, buf);
 		err = part_write(t, e, p, &place, base);
 	}
 	return err;
@@ -167,12 +184,15 @@ static err_t part_find(const struct loader *l, const struct ks_bundle_part *p,
 		       struct tok_key **out)
 {
 	uint8_t buf[KS_ID_MAX];
-	size_t len = part_id(&l->id, p, buf);
+	size_t len = ks_bundle_part_id(&l->id, p, buf);
 	err_t err;
 
 	err = tok_key_find(l->tok, l->label, buf, len, out);
 	if (err != ERR_KEY_ABSENT)
 		return err;
+	if (l->id.record == KS_REC_SESSION)
+		return err_set(err, "the session key \"%s\" went from token \"%s\": get new "
+			       "tickets", l->label, tok_info(l->tok)->label);
 	return err_set(err, "the entry of %s (kvno %u, %s) on token \"%s\" lacks its key for "
 		       "usage %u: import the keytab file again", l->label, (unsigned)l->id.kvno,
 		       ks_etype_find(l->id.etype)->name, tok_info(l->tok)->label,
@@ -196,6 +216,10 @@ static err_t loader_load(void *arg, uint32_t usage, enum ks_role role, enum ks_k
 		*got = p->kind;
 		return part_find(l, p, out);
 	}
+	if (l->id.record == KS_REC_SESSION)
+		return err_set(ERR_KEY_ABSENT, "this ticket's session key on token \"%s\" was not "
+			       "stored for key usage %u: get a new ticket", tok_info(l->tok)->label,
+			       (unsigned)usage);
 	return err_set(ERR_KEY_ABSENT, "the entry of %s (kvno %u, %s) on token \"%s\" holds no key "
 		       "for usage %u: such a key is not made by keytab import%s", l->label,
 		       (unsigned)l->id.kvno, e->name, tok_info(l->tok)->label, (unsigned)usage,
@@ -223,6 +247,7 @@ err_t ks_bundle_open(struct tok *t, const char *label, const struct ks_id *id,
 	const struct ks_etype *e = ks_etype_find(id->etype);
 	struct ks_loader how = { .load = loader_load, .free_arg = loader_free };
 	const struct ks_bundle_part *first;
+	enum ks_exposure exposure;
 	struct ks_slot_init slot;
 	struct tok_key *found = NULL;
 	struct ks_key *key = NULL;
@@ -240,7 +265,9 @@ err_t ks_bundle_open(struct tok *t, const char *label, const struct ks_id *id,
 	if (err)
 		goto out;
 	slot = (struct ks_slot_init){ first->usage, first->role, first->kind, found };
-	err = ks_key_from_slots(t, id->etype, &slot, 1, KS_ON_TOKEN, &key);
+	/* A session key came in a message, not long ago. */
+	exposure = id->record == KS_REC_SESSION ? KS_TRANSIENT : KS_ON_TOKEN;
+	err = ks_key_from_slots(t, id->etype, &slot, 1, exposure, &key);
 	if (err)
 		goto out;
 	ks_key_set_loader(key, &how);
@@ -270,7 +297,7 @@ err_t ks_bundle_erase(struct tok *t, const char *label, const struct ks_id *id, 
 		return err;
 	for (i = 0; i < count; i++) {
 		if (!ks_id_decode(objs[i].id, objs[i].id_len, &found) ||
-		    found.record != KS_REC_KEY || !ks_id_same_instance(&found, id))
+		    found.record != key_record(id) || !ks_id_same_instance(&found, id))
 			continue;
 		err = tok_object_destroy(t, label, objs[i].id, objs[i].id_len);
 		if (!err)

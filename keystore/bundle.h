@@ -9,9 +9,16 @@
 #include "keystore/key_int.h"
 #include "keystore/keytab_id.h"
 
+/* What a session key is needed for; next to KS_USE_ACCEPT and KS_USE_INITIATE (keytab.h). */
+enum {
+	KS_USE_TGT = 4,          /* asking the KDC: authenticator and its checksum */
+	KS_USE_AP = 8,           /* asking a service: authenticator, and its answer */
+	KS_USE_FORWARD = 16      /* sending credentials to a service */
+};
+
 /* One key object of a bundle. */
 struct ks_bundle_part {
-	unsigned use;            /* KS_USE_ACCEPT or KS_USE_INITIATE */
+	unsigned use;            /* one of the uses */
 	uint32_t usage;
 	enum ks_part_code code;
 	enum ks_role role;
@@ -21,6 +28,10 @@ struct ks_bundle_part {
 
 /* The i-th object (0..) of a bundle of this enctype and these uses; NULL past the end. */
 const struct ks_bundle_part *ks_bundle_part_at(const struct ks_etype *e, unsigned use, size_t i);
+
+/* The CKA_ID of one object: from entry kvno, enctype, instance; of a session key also the use. */
+size_t ks_bundle_part_id(const struct ks_id *entry, const struct ks_bundle_part *p,
+			 uint8_t buf[KS_ID_MAX]);
 
 /* The uses of a bundle as ks_key's operations name them; gives how many. */
 #define KS_BUNDLE_USES 8

@@ -218,6 +218,11 @@ void ks_conf_fini(struct ks_conf *c)
 	memset(c, 0, sizeof(*c));
 }
 
+bool ks_conf_gives_keys(const struct ks_conf *c)
+{
+	return c->export && c->exposure != KS_CONF_ON_TOKEN;
+}
+
 bool ks_conf_is_uri(const char *keytab_name)
 {
 	return keytab_name && strncasecmp(keytab_name, "pkcs11:", 7) == 0;

@@ -32,6 +32,9 @@ struct ks_conf {
 MUST err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out);
 void ks_conf_fini(struct ks_conf *c);
 
+/* Policy export, unless exposure = on-token overrules it: then no key is ever readable. */
+bool ks_conf_gives_keys(const struct ks_conf *c);
+
 /* True for a keytab name that belongs to this module ("pkcs11:" and what follows). */
 bool ks_conf_is_uri(const char *keytab_name);
 

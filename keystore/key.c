@@ -275,6 +275,7 @@ void ks_key_unref(struct ks_key **kp)
 	if (atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	ks_key_forget(k);
+	tok_key_unref(&k->readable);
 	for (s = atomic_load(&k->shelves); s; s = next) {
 		next = s->next;
 		ks_shelf_free(&s);

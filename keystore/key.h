@@ -136,5 +136,7 @@ MUST err_t ks_checksum_verify(struct ks_key *k, uint32_t usage, const uint8_t *d
  * the token, as an HMAC key.
  */
 MUST err_t ks_prf(struct ks_key *k, const uint8_t *in, size_t len, uint8_t *out);
+/* True if it was prepared or parked for that, or may bring it in (a loader). */
+bool ks_key_has_prf(struct ks_key *k);
 
 #endif

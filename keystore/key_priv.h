@@ -37,6 +37,8 @@ struct ks_key {
 	struct secret *base;              /* until ks_key_forget; or */
 	struct tok_key *base_object;
 	struct ks_loader loader;
+	struct tok_key *readable;         /* the base once more, by policy (reveal.c) */
+	bool unreadable;                  /* the token made none */
 	_Atomic(struct shelf *) shelves;
 };
 

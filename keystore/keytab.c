@@ -84,10 +84,24 @@ static err_t registry_get(struct tok *t, const char *uri, struct ks_keytab **out
 	return 0;
 }
 
+err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out)
+{
+	struct ks_keytab *kt = NULL;
+	err_t err;
+
+	*out = NULL;
+	pthread_once(&fork_once, watch_fork);
+	pthread_mutex_lock(&registry_lock);
+	err = registry_get(t, uri, &kt);
+	if (!err)
+		*out = ks_keytab_ref(kt);
+	pthread_mutex_unlock(&registry_lock);
+	return err;
+}
+
 err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 		     struct ks_keytab **out)
 {
-	struct ks_keytab *kt = NULL;
 	struct tok *t;
 	err_t err;
 
@@ -95,12 +109,7 @@ err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 	err = ks_conf_open_token(conf, uri, write, &t);
 	if (err)
 		return err;
-	pthread_once(&fork_once, watch_fork);
-	pthread_mutex_lock(&registry_lock);
-	err = registry_get(t, uri, &kt);
-	if (!err)
-		*out = ks_keytab_ref(kt);
-	pthread_mutex_unlock(&registry_lock);
+	err = ks_keytab_on(t, uri, out);
 	tok_unref(&t);
 	return err;
 }

@@ -33,6 +33,8 @@ struct ks_entry {
  */
 MUST err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 			  struct ks_keytab **out);
+/* The same on a token that is open; the URI only names it. */
+MUST err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out);
 struct ks_keytab *ks_keytab_ref(struct ks_keytab *kt);
 void ks_keytab_unref(struct ks_keytab **kt);
 struct tok *ks_keytab_token(const struct ks_keytab *kt);

@@ -7,6 +7,7 @@
 
 #define RECORD_VERSION 1
 #define USE_ALL 3        /* KS_USE_ACCEPT | KS_USE_INITIATE */
+#define USE_SESSION 28   /* KS_USE_TGT | KS_USE_AP | KS_USE_FORWARD */
 
 static const uint8_t magic[4] = { 'g', 'p', '1', '1' };
 
@@ -29,6 +30,8 @@ size_t ks_id_encode(const struct ks_id *id, uint8_t buf[KS_ID_MAX])
 		wr_be32(&w, id->usage);
 		wr_u8(&w, id->part);
 	}
+	if (id->record == KS_REC_SESSION)
+		wr_u8(&w, id->use);
 	return w.len;
 }
 
@@ -51,7 +54,15 @@ static bool read_key(struct rd *r, struct ks_id *id)
 {
 	id->usage = rd_be32(r);
 	id->part = rd_u8(r);
-	return rd_done(r) && id->part >= KS_PART_KE_ENCRYPT && id->part <= KS_PART_OPAD;
+	return !r->bad && id->part >= KS_PART_KE_ENCRYPT && id->part <= KS_PART_OPAD;
+}
+
+static bool read_session(struct rd *r, struct ks_id *id)
+{
+	if (!read_key(r, id))
+		return false;
+	id->use = rd_u8(r);
+	return rd_done(r) && id->use && (id->use & ~USE_SESSION) == 0;
 }
 
 bool ks_id_decode(const void *p, size_t len, struct ks_id *out)
@@ -75,8 +86,10 @@ bool ks_id_decode(const void *p, size_t len, struct ks_id *out)
 	memcpy(id.instance, instance, KS_INSTANCE);
 	if (record == KS_REC_COMMIT)
 		ok = read_commit(&r, &id);
+	else if (record == KS_REC_SESSION)
+		ok = read_session(&r, &id);
 	else
-		ok = record == KS_REC_KEY && read_key(&r, &id);
+		ok = record == KS_REC_KEY && read_key(&r, &id) && rd_done(&r);
 	if (!ok)
 		return false;
 	id.record = (enum ks_record)record;

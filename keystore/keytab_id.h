@@ -5,14 +5,14 @@
  *   octets    all records
  *   0-3       "gp11"
  *   4         version, 1
- *   5         record: 1 commit, 2 key
- *   6-9       kvno
+ *   5         record: 1 commit, 2 key, 3 session key
+ *   6-9       kvno; of a session key: when it expires, seconds
  *   10-13     enctype
  *   14-21     instance: random, one for each time that an entry is written
- *             commit                      key
+ *             commit                      key, session key
  *   22        use flags                   22-25  usage
  *   23-26     ordinal                     26     part
- *   27-34     timestamp, seconds
+ *   27-34     timestamp, seconds          27     use flags (session key only)
  */
 #ifndef GSSP11_KEYTAB_ID_H
 #define GSSP11_KEYTAB_ID_H
@@ -26,7 +26,7 @@
 #define KS_ID_MAX 35
 #define KS_INSTANCE 8
 
-enum ks_record { KS_REC_COMMIT = 1, KS_REC_KEY = 2 };
+enum ks_record { KS_REC_COMMIT = 1, KS_REC_KEY = 2, KS_REC_SESSION = 3 };
 
 /* What a key object of a bundle is; the values are stored on tokens and never change. */
 enum ks_part_code {
@@ -41,11 +41,12 @@ enum ks_part_code {
 
 struct ks_id {
 	enum ks_record record;
-	uint32_t kvno;
+	uint32_t kvno;           /* or when a session key expires */
 	int32_t etype;
 	uint8_t instance[KS_INSTANCE];
+	/* commit, session key */
+	uint8_t use;             /* KS_USE_ACCEPT | KS_USE_INITIATE; or bundle.h's of session keys */
 	/* commit */
-	uint8_t use;             /* KS_USE_ACCEPT | KS_USE_INITIATE */
 	uint32_t ordinal;
 	int64_t timestamp;
 	/* key */

@@ -192,6 +192,11 @@ static err_t prf_sha2(const struct ks_etype *e, struct tok_key *kp, const uint8_
 	return err;
 }
 
+bool ks_key_has_prf(struct ks_key *k)
+{
+	return ks_slot_find(k, 0, KS_KP, KS_PRF) || k->loader.load;
+}
+
 err_t ks_prf(struct ks_key *k, const uint8_t *in, size_t len, uint8_t *out)
 {
 	static const uint8_t nothing[1];

@@ -12,13 +12,13 @@
 enum {
 	INTEGER = 0x02, BITS = 0x03, OCTETS = 0x04, TIME = 0x18, STRING = 0x1b, SEQUENCE = 0x30,
 	FIELD = 0xa0,            /* [0], constructed; [i] is FIELD + i */
-	FIELDS_MAX = 11,
+	FIELDS_MAX = 13,
 	OPTIONAL = 0x100
 };
 
 /* The fields of each part: the ASN.1 type's tag, with OPTIONAL; 0 ends. */
 struct shape {
-	uint8_t outer;                          /* APPLICATION tag */
+	uint8_t outer, also;                    /* APPLICATION tags; 0: no other one */
 	unsigned key;                           /* number of the key's field */
 	unsigned fields[FIELDS_MAX + 1];
 };
@@ -41,6 +41,15 @@ static const struct shape shapes[] = {
 	[KS_ENC_AP_REP_PART] = {
 		.outer = 0x7b, .key = 2,
 		.fields = { TIME, INTEGER, SEQUENCE | OPTIONAL, INTEGER | OPTIONAL },
+	},
+	/* EncASRepPart and EncTGSRepPart: some KDCs send the one for the other */
+	[KS_ENC_KDC_REP_PART] = {
+		.outer = 0x79, .also = 0x7a, .key = 0,
+		.fields = {
+			SEQUENCE, SEQUENCE, INTEGER, TIME | OPTIONAL, BITS, TIME, TIME | OPTIONAL,
+			TIME, TIME | OPTIONAL, STRING, SEQUENCE, SEQUENCE | OPTIONAL,
+			SEQUENCE | OPTIONAL
+		},
 	},
 };
 
@@ -199,7 +208,7 @@ err_t ks_part_find(enum ks_part part, const uint8_t *plain, size_t len, struct k
 
 	memset(out, 0, sizeof(*out));
 	rd_init(&d.rd, plain, len);
-	outer = value(&d, shape->outer);
+	outer = value(&d, shape->also && len && *plain == shape->also ? shape->also : shape->outer);
 	out->total = len - d.rd.left;
 	seq = value(&outer, SEQUENCE);
 	end(&outer);

@@ -40,6 +40,8 @@ static err_t lift_key(uint8_t *plain, const struct ks_hole *hole, struct tok *t,
 	if (!hole->present)
 		return 0;
 	o->key_etype = hole->etype;
+	o->key_at = hole->at;
+	o->key_len = hole->len;
 	if (ks_etype_find(hole->etype))
 		err = ks_key_from_bytes(t, hole->etype, plain + hole->at, hole->len, &o->key);
 	secret_wipe(plain + hole->at, hole->len);
@@ -77,6 +79,26 @@ err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *
 	memset(&o, 0, sizeof(o));
 out:
 	ks_opened_fini(&o);
+	secret_free(&room);
+	return err;
+}
+
+err_t ks_plain_open(struct ks_key *k, const struct ks_cipher *in, uint8_t **bytes, size_t *len)
+{
+	struct secret *room = NULL;
+	err_t err;
+
+	*bytes = NULL;
+	*len = 0;
+	err = open_message(k, in, &room);
+	if (!err) {
+		*bytes = calloc(1, room->len - FRONT + 1);
+		err = *bytes ? 0 : ENOMEM;
+	}
+	if (!err) {
+		*len = room->len - FRONT;
+		memcpy(*bytes, room->data + FRONT, *len);
+	}
 	secret_free(&room);
 	return err;
 }

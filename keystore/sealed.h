@@ -15,7 +15,8 @@
 enum ks_part {
 	KS_ENC_TICKET_PART,      /* RFC 4120 5.3: key [1], always there */
 	KS_AUTHENTICATOR,        /* RFC 4120 5.5.1: subkey [6], optional */
-	KS_ENC_AP_REP_PART       /* RFC 4120 5.5.2: subkey [2], optional */
+	KS_ENC_AP_REP_PART,      /* RFC 4120 5.5.2: subkey [2], optional */
+	KS_ENC_KDC_REP_PART      /* RFC 4120 5.4.2: key [0], always there; either tag */
 };
 
 struct ks_opened {
@@ -23,6 +24,7 @@ struct ks_opened {
 	size_t len;
 	struct ks_key *key;      /* NULL: the optional key is absent, or of an enctype not done */
 	int32_t key_etype;       /* enctype as the message says; 0 where there is no key */
+	size_t key_at, key_len;  /* where in bytes its octets were */
 };
 
 /* The octets of an EncryptedData, as they lie in a message, and what they are sealed for. */
@@ -40,6 +42,10 @@ struct ks_cipher {
 MUST err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *in,
 			struct tok *key_token, struct ks_opened *out);
 void ks_opened_fini(struct ks_opened *o);
+
+/* Opens what has no key inside: *bytes is malloc'ed, with a NUL behind; wipe it and free. */
+MUST err_t ks_plain_open(struct ks_key *k, const struct ks_cipher *in, uint8_t **bytes,
+			 size_t *len);
 
 /* What is to be sealed: plaintext with zeros where the key goes. */
 struct ks_plain {

@@ -201,7 +201,8 @@ err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
 		       size_t len, struct tok_key **out)
 {
 	struct maker m = { .tok = t, .spec = spec, .len = len,
-			   .mech = { CKM_AES_KEY_GEN, NULL, 0 } };
+			   .mech = { spec->type == TOK_AES ? CKM_AES_KEY_GEN
+							   : CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 } };
 
 	return make(&m, out);
 }

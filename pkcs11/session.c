@@ -331,7 +331,7 @@ static err_t mend(struct tok *t, bool logged_in)
 	idle_clear(t, true);
 	if (t->login_needed && !logged_in) {
 		err = serialised(t, login_holder);
-		if (err || atomic_load(&t->private_objects))
+		if (err || atomic_load(&t->private_objects) || atomic_load(&t->private_copies))
 			lose(t);        /* logging out destroyed the private ones */
 	}
 	return err ? err : tok_ready_locked(t);

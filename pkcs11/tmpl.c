@@ -55,8 +55,8 @@ void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private,
 	tmpl_add(m, CKA_KEY_TYPE, &m->type, sizeof(m->type));
 	tmpl_add_bool(m, CKA_TOKEN, spec->on_token);
 	tmpl_add_bool(m, CKA_PRIVATE, private);
-	tmpl_add_bool(m, CKA_SENSITIVE, true);
-	tmpl_add_bool(m, CKA_EXTRACTABLE, spec->use & TOK_EXTRACTABLE);
+	tmpl_add_bool(m, CKA_SENSITIVE, !(spec->use & TOK_READABLE));
+	tmpl_add_bool(m, CKA_EXTRACTABLE, spec->use & (TOK_EXTRACTABLE | TOK_READABLE));
 	tmpl_add_bool(m, CKA_ENCRYPT, spec->use & TOK_ENCRYPT);
 	tmpl_add_bool(m, CKA_DECRYPT, spec->use & TOK_DECRYPT);
 	tmpl_add_bool(m, CKA_SIGN, spec->use & TOK_SIGN);

@@ -79,7 +79,8 @@ enum {                                   /* what a key may do */
 	TOK_ENCRYPT = 1, TOK_DECRYPT = 2,    /* CKA_ENCRYPT, CKA_DECRYPT */
 	TOK_SIGN = 4,                        /* CKA_SIGN (HMAC; verifying signs and compares) */
 	TOK_DERIVE = 8,                      /* CKA_DERIVE */
-	TOK_EXTRACTABLE = 16                 /* otherwise sensitive and not extractable */
+	TOK_EXTRACTABLE = 16,                /* otherwise sensitive and not extractable */
+	TOK_READABLE = 32                    /* not sensitive and extractable: for tok_key_read */
 };
 
 struct tok_key_spec {
@@ -102,7 +103,10 @@ MUST err_t tok_key_import(struct tok *t, const struct tok_key_spec *spec,
 			  const uint8_t *value, size_t len, size_t hash_len,
 			  struct tok_key **out);
 
-/* A random AES key of len octets made on the token (C_GenerateKey, CKM_AES_KEY_GEN). */
+/*
+ * A random key of len octets made on the token (C_GenerateKey, CKM_AES_KEY_GEN
+ * or CKM_GENERIC_SECRET_KEY_GEN).
+ */
 MUST err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
 			    size_t len, struct tok_key **out);
 
@@ -112,6 +116,13 @@ MUST err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
  */
 MUST err_t tok_key_find(struct tok *t, const char *label, const void *id,
 			size_t id_len, struct tok_key **out);
+
+/*
+ * The value of a session object made with TOK_READABLE (C_GetAttributeValue),
+ * at most 64 octets, into locked memory; caller frees.  ERR_UNSUPPORTED where
+ * the token does not give it, ERR_KEY_LOST, ERR_TOKEN_FAILED.
+ */
+MUST err_t tok_key_read(struct tok_key *k, struct secret **out);
 
 struct tok_key *tok_key_ref(struct tok_key *k);
 /* The last one destroys a session object; token objects stay. */

@@ -58,6 +58,8 @@ struct tok {
 	_Atomic unsigned generation;            /* from 1 */
 	_Atomic unsigned forks;                 /* tok_forks when last connected or checked */
 	_Atomic bool private_objects;           /* session objects must be CKA_PRIVATE */
+	_Atomic bool private_copies;            /* some are, and nothing finds them again */
+	_Atomic bool copies_open;               /* CKA_MODIFIABLE false would stop copying back */
 	struct tok_idle idle[TOK_IDLE_MAX];
 
 	char module_hash[65], state_dir[256];

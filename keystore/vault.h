@@ -1,0 +1,85 @@
+/*
+ * The vault: session keys of tickets as token objects, so that a credential
+ * cache need not hold them.
+ *
+ * What the cache gets instead of a key is its surrogate: random octets of the
+ * same length, which say nothing and find the key on this token.  A session
+ * key is kept as the derived keys that an initiator needs of it (a bundle):
+ * token objects labelled "gssp11 session " and 32 hex digits of a digest of
+ * the surrogate, with the time of expiry in each CKA_ID
+ * (docs/keytab-format.md).  An entry counts when all its objects are there.
+ *
+ * Threads: any.  Writing and destroying take turns, between processes too (soft
+ * tokens fail when both happen at once); finding and using wait for nobody.
+ */
+#ifndef GSSP11_VAULT_H
+#define GSSP11_VAULT_H
+
+#include "keystore/key.h"
+
+/*
+ * Entries that a token may hold; expired ones make room first.  Soft tokens
+ * search in time that grows with their number.
+ */
+#define KS_VAULT_MAX 128
+/* Seconds that an expired entry is still kept: other clocks may be behind. */
+#define KS_VAULT_GRACE 300
+
+/* What a ticket's session key will do: decides which derived keys are kept. */
+enum ks_vault_kind {
+	KS_VAULT_TGT,            /* TGS requests: usages 6, 7; 3 objects */
+	KS_VAULT_SERVICE,        /* AP exchange: usages 11, 12; 4 objects */
+	KS_VAULT_FORWARDING      /* the same and KRB-CRED: usages 11, 12, 14; 6 objects */
+};
+
+/* Stands for a session key; no secret of the token, but nothing to publish either. */
+struct ks_surrogate {
+	int32_t etype;
+	size_t len;
+	uint8_t octets[KS_KEY_MAX];
+};
+
+/* Random octets of this enctype's key length, from the token. KRB5_BAD_ENCTYPE. */
+MUST err_t ks_surrogate_random(struct tok *t, int32_t etype, struct ks_surrogate *out);
+
+/*
+ * Writes a key, whose base must still be there, to its token; expires is in
+ * seconds since 1970.  Class transient.  What a failed call wrote is taken
+ * back; what a killed one wrote never counts.  ERR_POLICY with
+ * on_token_required; ENOSPC where KS_VAULT_MAX entries have not expired;
+ * ERR_TOKEN_FAILED with what to do where the token itself is full.
+ */
+MUST err_t ks_vault_store(struct ks_key *key, enum ks_vault_kind kind, int64_t expires,
+			  bool on_token_required, struct ks_surrogate *out);
+
+/*
+ * The session key behind a surrogate, for ks_seal and the like; kept for the
+ * process.  Give back with ks_key_unref.  ERR_KEY_ABSENT: this token has none.
+ */
+MUST err_t ks_vault_key(struct tok *t, const struct ks_surrogate *s, struct ks_key **out);
+
+/* Is there such a key?  From memory, else by one search for the label. */
+MUST err_t ks_vault_has(struct tok *t, const struct ks_surrogate *s, bool *has);
+
+/* Destroys the key; what this process still uses of it goes on.  ERR_KEY_ABSENT. */
+MUST err_t ks_vault_destroy(struct tok *t, const struct ks_surrogate *s);
+
+/*
+ * Destroys all entries, whole or not, that expired KS_VAULT_GRACE seconds
+ * before now; *n counts them.  Lists the token's secret keys once.
+ */
+MUST err_t ks_vault_sweep(struct tok *t, int64_t now, size_t *n);
+
+struct ks_vault_entry {
+	char label[48];          /* of the objects: "gssp11 session ..." */
+	int32_t etype;
+	enum ks_vault_kind kind;
+	int64_t expires;
+	size_t objects;
+	bool whole;              /* else the store was interrupted: it does not count */
+};
+
+/* The inventory, oldest expiry first; free with free(). */
+MUST err_t ks_vault_list(struct tok *t, struct ks_vault_entry **out, size_t *n);
+
+#endif
