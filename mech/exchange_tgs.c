@@ -1,0 +1,202 @@
+/*
+ * TGS exchanges (RFC 4120 5.4, 7.2.1): the authenticator is sealed again with
+ * the ticket's real session key.  The subkey in it is libkrb5's own and stays,
+ * and with it all that it seals and signs: the reply, authorization data,
+ * PA-S4U-X509-USER.  FAST (RFC 6113) is taken off, for its armor is made of
+ * the surrogate; the outer request says the same.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mech/exchange_int.h"
+#include "pkcs11/secret.h"
+#include "pkcs11/trace.h"
+
+/* The AP-REQ of one request. */
+struct step {
+	struct mech_exchange *x;
+	const struct kdc_req *req;
+	struct kdc_pa pa;
+	struct ap_req ap;
+	struct ex_ticket *ticket;
+	struct ks_key *real, *surrogate;
+	struct ks_opened auth;
+	uint8_t *cipher;                 /* the authenticator under the real key */
+	size_t cipher_len;
+};
+
+static void step_fini(struct step *s)
+{
+	ks_key_unref(&s->real);
+	ks_key_unref(&s->surrogate);
+	ks_opened_fini(&s->auth);
+	free(s->cipher);
+}
+
+/* Finds the ticket; where it is not ours, that is no error and *ours stays false. */
+static err_t find_ticket(struct step *s, bool *ours)
+{
+	err_t err;
+
+	if (!mech_kdc_pa_find(s->req->padata, KDC_PA_TGS_REQ, &s->pa) ||
+	    mech_ap_req_read(s->pa.value.p, s->pa.value.len, &s->ap))
+		return 0;
+	err = ex_ticket_find(s->x, s->ap.ticket.enc.cipher, &s->ticket);
+	*ours = !err && s->ticket;
+	return err;
+}
+
+/* PA-FOR-USER's checksum needs the session key itself; KDCs that know PA-S4U-X509-USER do without. */
+static err_t check_padata(const struct step *s)
+{
+	struct kdc_pa pa;
+
+	if ((s->req->options & KDC_OPT_FORWARDED_BIT) && s->x->on_token)
+		return err_set(ERR_POLICY, "exposure = on-token: a forwarded ticket's session key "
+			       "goes out in a message; use exposure = transient");
+	if (mech_kdc_pa_find(s->req->padata, KDC_PA_FOR_USER, &pa) &&
+	    !mech_kdc_pa_find(s->req->padata, KDC_PA_X509_USER, &pa))
+		return err_set(ERR_UNSUPPORTED, "a request for another user with PA-FOR-USER alone "
+			       "needs the session key itself, which is on the token");
+	return 0;
+}
+
+static err_t open_authenticator(struct step *s)
+{
+	static const struct ks_use use = { 7, KS_OPEN };
+	const struct ks_surrogate *sur = &s->ticket->surrogate;
+	const struct ks_cipher in = { .usage = 7, .p = s->ap.auth.cipher.p,
+				      .len = s->ap.auth.cipher.len };
+	err_t err;
+
+	if (s->ap.auth.etype != sur->etype)
+		return err_set(KRB5_BAD_ENCTYPE, "a TGS request is sealed with another enctype than "
+			       "its ticket's session key has");
+	err = ks_vault_key(s->x->tok, sur, &s->real);
+	if (!err)
+		err = ks_key_from_bytes(s->x->tok, sur->etype, sur->octets, sur->len,
+					&s->surrogate);
+	if (!err)
+		err = ks_key_prepare(s->surrogate, &use, 1);
+	if (!err)
+		err = ks_part_open(s->surrogate, KS_AUTHENTICATOR, &in, s->x->tok, &s->auth);
+	if (!err && !s->auth.key)
+		err = err_set(ERR_UNSUPPORTED, "a TGS request without a subkey of an enctype that "
+			      "this module does");
+	return err;
+}
+
+/* The same authenticator, with the checksum over the request and the seal of the real key. */
+static err_t seal_authenticator(struct step *s)
+{
+	const struct ks_etype *e = ks_key_etype(s->real);
+	struct ks_plain plain = { .usage = 7, .p = s->auth.bytes, .len = s->auth.len,
+				  .hole = s->auth.key, .at = s->auth.key_at };
+	struct ap_authenticator a;
+	uint8_t mac[64];
+	err_t err;
+
+	err = mech_ap_authenticator_read(s->auth.bytes, s->auth.len, &a);
+	if (err)
+		return err;
+	if (!a.has_cksum || a.cksumtype != e->cksumtype || a.cksum.len != e->mac_len)
+		return err_set(KRB5KRB_AP_ERR_INAPP_CKSUM, "a TGS request's checksum is of type %d: "
+			       "for %s keys on a token it must be %d (kdc_req_checksum_type)",
+			       (int)a.cksumtype, e->name, (int)e->cksumtype);
+	err = ks_checksum(s->real, 6, s->req->body.p, s->req->body.len, mac);
+	if (err)
+		return err;
+	ex_overwrite(s->auth.bytes, s->auth.bytes, a.cksum, mac);
+	err = ks_part_seal(s->real, &plain, &s->cipher, &s->cipher_len);
+	if (!err && s->cipher_len != s->ap.auth.cipher.len)
+		err = err_set(ERR_INTERNAL, "an authenticator changed its length");
+	return err;
+}
+
+static bool keep_pa(int32_t type)
+{
+	return type != KDC_PA_FX_FAST && type != KDC_PA_FOR_USER;
+}
+
+static err_t write_request(const struct step *s, krb5_data **out)
+{
+	struct der_str ap = s->pa.value;
+	uint8_t *copy = malloc(ap.len + 1), *p;
+	struct wr w;
+	size_t len;
+	err_t err;
+
+	if (!copy)
+		return err_set(ENOMEM, "out of memory for a TGS request");
+	memcpy(copy, ap.p, ap.len);
+	ex_overwrite(copy, ap.p, s->ap.auth.cipher, s->cipher);
+	ap.p = copy;
+	wr_init_grow(&w, s->req->padata.len + s->req->body.len + 128);
+	mech_kdc_req_write(&w, s->req, ap, keep_pa);
+	free(copy);
+	err = wr_take(&w, &p, &len);
+	return err ? err : ex_data_take(&p, len, out);
+}
+
+err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_data *message,
+		  krb5_data **out)
+{
+	static const struct ks_use use = { 9, KS_SEAL_OPEN };
+	struct step s = { .x = x, .req = req };
+	bool ours = false;
+	err_t err;
+
+	(void)message;
+	err = find_ticket(&s, &ours);
+	if (err || !ours)
+		return err;
+	err = check_padata(&s);
+	if (!err)
+		err = open_authenticator(&s);
+	if (!err)
+		err = seal_authenticator(&s);
+	if (!err)
+		err = ks_key_prepare(s.auth.key, &use, 1);
+	if (!err)
+		err = write_request(&s, out);
+	if (!err) {
+		ks_key_forget(s.auth.key);
+		x->pending.type = KDC_TGS_REQ;
+		x->pending.subkey = ks_key_ref(s.auth.key);
+	}
+	step_fini(&s);
+	return err;
+}
+
+err_t ex_tgs_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **out)
+{
+	struct ex_pending *p = &x->pending;
+	struct ex_reply r = { .from = p->subkey, .to = p->subkey, .usage = 9,
+			      .original = reply->data };
+	struct kdc_rep rep;
+	err_t err;
+
+	/* Its key goes into a KRB-CRED next, by libkrb5's hands. */
+	if (p->options & KDC_OPT_FORWARDED_BIT) {
+		trace("kdc: a forwarded ticket's session key is in memory, exposure transient");
+		return 0;
+	}
+	err = mech_kdc_rep_read(reply->data, reply->length, &rep);
+	if (err)
+		return err_set(err, "the KDC's TGS reply is not the DER that RFC 4120 asks for");
+	if (rep.enc.etype != ks_key_etype(p->subkey)->id)
+		return err_set(KRB5_KDCREP_MODIFIED, "the KDC's reply is not sealed with the subkey "
+			       "of the request");
+	err = ex_data_copy(reply, out);
+	if (err)
+		return err;
+	r.rep = &rep;
+	r.message = (*out)->data;
+	err = ex_reply_translate(x, &r);
+	if (err) {
+		krb5_free_data(x->k5, *out);
+		*out = NULL;
+	}
+	return err;
+}

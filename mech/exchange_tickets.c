@@ -1,0 +1,293 @@
+/* Tickets whose session keys are in the vault: known by their ciphers. */
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/conf.h"
+#include "keystore/ref.h"
+#include "mech/apmsg_parts.h"
+#include "mech/exchange_int.h"
+#include "mech/mech.h"
+#include "pkcs11/secret.h"
+#include "pkcs11/trace.h"
+
+#define CONFIG_NAME "gssp11_token"
+
+static void digest_of(struct der_str cipher, uint8_t out[EX_DIGEST])
+{
+	SHA256(cipher.p, cipher.len, out);
+}
+
+/* The cipher of a Ticket that stands alone. */
+static bool ticket_cipher(const krb5_data *ticket, struct der_str *cipher)
+{
+	struct ap_ticket t = { 0 };
+	struct der d;
+	err_t err;
+
+	der_init(&d, ticket->data, ticket->length, &err);
+	mech_ap_ticket(&d, &t);
+	der_end(&d);
+	*cipher = t.enc.cipher;
+	return !err;
+}
+
+static bool surrogate_of(const krb5_keyblock *block, struct ks_surrogate *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (!block->contents || !block->length || block->length > KS_KEY_MAX)
+		return false;
+	out->etype = block->enctype;
+	out->len = block->length;
+	memcpy(out->octets, block->contents, block->length);
+	return true;
+}
+
+static bool is_surrogate(const krb5_keyblock *block, const struct ks_surrogate *s)
+{
+	return block->enctype == s->etype && block->length == s->len &&
+	       memcmp(block->contents, s->octets, s->len) == 0;
+}
+
+static struct ex_ticket *look(const struct mech_exchange *x, const uint8_t digest[EX_DIGEST])
+{
+	struct ex_ticket *t;
+
+	for (t = x->tickets; t && memcmp(t->digest, digest, EX_DIGEST); t = t->next)
+		;
+	return t;
+}
+
+static err_t add(struct mech_exchange *x, const uint8_t digest[EX_DIGEST],
+		 const struct ks_surrogate *s, struct ex_ticket **out)
+{
+	struct ex_ticket *t = calloc(1, sizeof(*t));
+
+	*out = t;
+	if (!t)
+		return err_set(ENOMEM, "out of memory for a ticket");
+	memcpy(t->digest, digest, EX_DIGEST);
+	t->surrogate = *s;
+	t->next = x->tickets;
+	x->tickets = t;
+	return 0;
+}
+
+err_t ex_ticket_add(struct mech_exchange *x, struct der_str cipher, const struct ks_surrogate *s)
+{
+	uint8_t digest[EX_DIGEST];
+	struct ex_ticket *t;
+	err_t err;
+
+	digest_of(cipher, digest);
+	err = add(x, digest, s, &t);
+	if (!err)
+		t->made = true;
+	return err;
+}
+
+/* ---- in caches ---- */
+
+/*
+ * Runs fn over the credentials of a cache, configuration left out, until it
+ * gives true.
+ */
+static err_t each_cred(struct mech_exchange *x, krb5_ccache cc,
+		       bool (*fn)(struct mech_exchange *x, const krb5_creds *c, void *arg), void *arg)
+{
+	krb5_cc_cursor cursor;
+	krb5_error_code code;
+	bool done = false;
+	krb5_creds c;
+
+	code = krb5_cc_start_seq_get(x->k5, cc, &cursor);
+	if (code)
+		return code == KRB5_FCC_NOFILE ? 0 : mech_krb5_err(x->k5, code);
+	while (!done && (code = krb5_cc_next_cred(x->k5, cc, &cursor, &c)) == 0) {
+		if (!krb5_is_config_principal(x->k5, c.server))
+			done = fn(x, &c, arg);
+		krb5_free_cred_contents(x->k5, &c);
+	}
+	krb5_cc_end_seq_get(x->k5, cc, &cursor);
+	return code && code != KRB5_CC_END ? mech_krb5_err(x->k5, code) : 0;
+}
+
+struct search {
+	uint8_t digest[EX_DIGEST];
+	struct ks_surrogate found;
+};
+
+static bool has_ticket(struct mech_exchange *x, const krb5_creds *c, void *arg)
+{
+	uint8_t digest[EX_DIGEST];
+	struct search *s = arg;
+	struct der_str cipher;
+
+	(void)x;
+	if (!ticket_cipher(&c->ticket, &cipher))
+		return false;
+	digest_of(cipher, digest);
+	return !memcmp(digest, s->digest, EX_DIGEST) && surrogate_of(&c->keyblock, &s->found);
+}
+
+/*
+ * A ticket of a cache of surrogates must have its key here; one of any other
+ * cache may have an ordinary key.
+ */
+static err_t judge(struct mech_exchange *x, size_t i, const struct search *s,
+		   struct ex_ticket **out)
+{
+	struct ks_key *key;
+	bool has;
+	err_t err;
+
+	if (x->surrogates_only[i]) {
+		err = ks_vault_key(x->tok, &s->found, &key);
+		ks_key_unref(&key);
+		has = !err;
+	} else {
+		err = ks_vault_has(x->tok, &s->found, &has);
+	}
+	return err || !has ? err : add(x, s->digest, &s->found, out);
+}
+
+err_t ex_ticket_find(struct mech_exchange *x, struct der_str cipher, struct ex_ticket **out)
+{
+	struct search s = { 0 };
+	err_t err = 0;
+	size_t i;
+
+	digest_of(cipher, s.digest);
+	*out = look(x, s.digest);
+	for (i = 0; !*out && !err && i < x->n_ccaches; i++) {
+		err = each_cred(x, x->ccaches[i], has_ticket, &s);
+		if (!err && s.found.len)
+			return judge(x, i, &s, out);
+	}
+	return err;
+}
+
+err_t mech_exchange_ccache(struct mech_exchange *x, krb5_ccache cc)
+{
+	bool marked, ours;
+
+	if (x->n_ccaches == EX_CCACHES)
+		return err_set(ERR_INTERNAL, "too many credential caches in one exchange");
+	mech_exchange_marked(x->k5, cc, x->tok, &marked, &ours);
+	if (marked && !ours)
+		return err_set(ERR_KEY_ABSENT, "the credential cache %s:%s belongs to another token "
+			       "than \"%s\": its keys are there", krb5_cc_get_type(x->k5, cc),
+			       krb5_cc_get_name(x->k5, cc), ks_token_label(x->tok));
+	x->surrogates_only[x->n_ccaches] = marked;
+	x->ccaches[x->n_ccaches++] = cc;
+	return 0;
+}
+
+void mech_exchange_keep(struct mech_exchange *x, const krb5_creds *creds)
+{
+	struct ex_ticket *t;
+
+	for (t = x->tickets; t; t = t->next) {
+		if (is_surrogate(&creds->keyblock, &t->surrogate))
+			t->keep = true;
+	}
+}
+
+static bool keep_one(struct mech_exchange *x, const krb5_creds *c, void *arg)
+{
+	(void)arg;
+	mech_exchange_keep(x, c);
+	return false;
+}
+
+err_t mech_exchange_keep_ccache(struct mech_exchange *x, krb5_ccache cc)
+{
+	return each_cred(x, cc, keep_one, NULL);
+}
+
+/* What libkrb5 put into a cache stays, also after failures: it stores tickets on the way. */
+static void keep_cached(struct mech_exchange *x)
+{
+	struct ex_ticket *t;
+	size_t i;
+
+	for (i = 0; i < x->n_ccaches; i++) {
+		if (mech_exchange_keep_ccache(x, x->ccaches[i]) == 0)
+			continue;
+		trace("kdc: a credential cache cannot be read: all session keys are kept");
+		for (t = x->tickets; t; t = t->next)
+			t->keep = true;
+	}
+}
+
+void ex_tickets_free(struct mech_exchange *x)
+{
+	struct ex_ticket *t;
+
+	keep_cached(x);
+	while ((t = x->tickets)) {
+		x->tickets = t->next;
+		if (t->made && !t->keep && ks_vault_destroy(x->tok, &t->surrogate))
+			trace("kdc: a session key that nobody keeps stays on the token until its "
+			      "ticket expires");
+		secret_wipe(t, sizeof(*t));
+		free(t);
+	}
+}
+
+/* ---- keys ---- */
+
+err_t mech_exchange_key(struct tok *tok, const krb5_keyblock *surrogate, struct ks_key **out)
+{
+	struct ks_surrogate s;
+
+	*out = NULL;
+	(void)surrogate_of(surrogate, &s);
+	return ks_vault_key(tok, &s, out);
+}
+
+err_t mech_exchange_has(struct tok *tok, const krb5_keyblock *block, bool *has)
+{
+	struct ks_surrogate s;
+
+	(void)surrogate_of(block, &s);
+	return ks_vault_has(tok, &s, has);
+}
+
+/* ---- marks ---- */
+
+/* Serial and label: what names a token wherever it is (the label may have blanks). */
+static void mark_text(const struct tok *tok, char *out, size_t size)
+{
+	struct ks_token_id id;
+
+	ks_token_id(tok, &id);
+	snprintf(out, size, "1 %s %s", id.serial, id.label);
+}
+
+err_t mech_exchange_mark(krb5_context k5, krb5_ccache cc, const struct tok *tok)
+{
+	char text[128];
+	krb5_data d = { .data = text };
+
+	mark_text(tok, text, sizeof(text));
+	d.length = (unsigned)strlen(text);
+	return mech_krb5_err(k5, krb5_cc_set_config(k5, cc, NULL, CONFIG_NAME, &d));
+}
+
+void mech_exchange_marked(krb5_context k5, krb5_ccache cc, const struct tok *tok, bool *marked,
+			  bool *ours)
+{
+	krb5_data d = { 0 };
+	char text[128];
+
+	*marked = *ours = false;
+	if (krb5_cc_get_config(k5, cc, NULL, CONFIG_NAME, &d))
+		return;
+	mark_text(tok, text, sizeof(text));
+	*marked = true;
+	*ours = d.length == strlen(text) && memcmp(d.data, text, d.length) == 0;
+	krb5_free_data_contents(k5, &d);
+}

@@ -1,0 +1,161 @@
+/*
+ * Fuzz target: the readers of KDC messages.  What they take, libkrb5 must read
+ * the same way where it reads it at all; what is written from it is read again.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/part.h"
+#include "mech/kdcmsg.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Exported by libkrb5, declared in no header of its. */
+krb5_error_code decode_krb5_tgs_req(const krb5_data *in, krb5_kdc_req **out);
+krb5_error_code decode_krb5_as_req(const krb5_data *in, krb5_kdc_req **out);
+krb5_error_code decode_krb5_tgs_rep(const krb5_data *in, krb5_kdc_rep **out);
+krb5_error_code decode_krb5_as_rep(const krb5_data *in, krb5_kdc_rep **out);
+krb5_error_code decode_krb5_enc_kdc_rep_part(const krb5_data *in, krb5_enc_kdc_rep_part **out);
+void krb5_free_kdc_req(krb5_context ctx, krb5_kdc_req *req);
+void krb5_free_kdc_rep(krb5_context ctx, krb5_kdc_rep *rep);
+void krb5_free_enc_kdc_rep_part(krb5_context ctx, krb5_enc_kdc_rep_part *part);
+
+static krb5_context k5;
+
+static void must(int ok)
+{
+	if (!ok)
+		abort();
+}
+
+static krb5_data as_data(const uint8_t *p, size_t len)
+{
+	krb5_data d = { KV5M_DATA, (unsigned)len, (char *)(uintptr_t)p };
+
+	return d;
+}
+
+static size_t count(struct der_str list)
+{
+	struct kdc_pa pa;
+	size_t n = 0;
+
+	while (mech_kdc_pa_next(&list, &pa))
+		n++;
+	must(list.len == 0);
+	return n;
+}
+
+static size_t count_theirs(krb5_pa_data **list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+static bool keep_most(int32_t type)
+{
+	return type != KDC_PA_FX_FAST;
+}
+
+static void request(const uint8_t *p, size_t len)
+{
+	krb5_data in = as_data(p, len);
+	struct kdc_req req, again;
+	krb5_kdc_req *got = NULL;
+	struct kdc_pa pa;
+	struct wr w;
+	uint8_t *out;
+	size_t n;
+
+	if (mech_kdc_req_read(p, len, &req))
+		return;
+	if (!(req.msg_type == KDC_AS_REQ ? decode_krb5_as_req(&in, &got)
+					 : decode_krb5_tgs_req(&in, &got))) {
+		must((uint32_t)got->nonce == req.nonce && (uint32_t)got->kdc_options == req.options);
+		must(count(req.padata) == count_theirs(got->padata));
+	}
+	krb5_free_kdc_req(k5, got);
+	(void)mech_kdc_pa_find(req.padata, KDC_PA_TGS_REQ, &pa);
+	wr_init_grow(&w, len + 128);
+	mech_kdc_req_write(&w, &req, pa.value, keep_most);
+	must(wr_take(&w, &out, &n) == 0 && mech_kdc_req_read(out, n, &again) == 0);
+	must(again.body.len == req.body.len && again.nonce == req.nonce);
+	free(out);
+}
+
+static void reply(const uint8_t *p, size_t len)
+{
+	krb5_data in = as_data(p, len);
+	krb5_kdc_rep *got = NULL;
+	struct kdc_rep rep;
+
+	if (mech_kdc_rep_read(p, len, &rep))
+		return;
+	if (!(rep.msg_type == KDC_AS_REP ? decode_krb5_as_rep(&in, &got)
+					 : decode_krb5_tgs_rep(&in, &got))) {
+		must(got->enc_part.ciphertext.length == rep.enc.cipher.len);
+		must(got->ticket->enc_part.ciphertext.length == rep.ticket.enc.cipher.len);
+		must(got->enc_part.enctype == rep.enc.etype);
+		must(count(rep.padata) == count_theirs(got->padata));
+	}
+	krb5_free_kdc_rep(k5, got);
+}
+
+static void part(const uint8_t *p, size_t len)
+{
+	krb5_data in = as_data(p, len);
+	krb5_enc_kdc_rep_part *got = NULL;
+	struct kdc_enc_rep rep;
+	struct ks_hole hole;
+
+	if (ks_part_find(KS_ENC_KDC_REP_PART, p, len, &hole) || hole.total != len)
+		return;
+	must(hole.present && hole.at + hole.len <= len);
+	if (mech_kdc_enc_rep_read(p, len, &rep))
+		return;
+	must(rep.key_etype == hole.etype);
+	if (decode_krb5_enc_kdc_rep_part(&in, &got))
+		return;
+	must((uint32_t)got->nonce == rep.nonce && got->times.endtime == rep.endtime);
+	must(got->session->length == hole.len && got->session->enctype == hole.etype);
+	must(!hole.len || !memcmp(got->session->contents, p + hole.at, hole.len));
+	krb5_free_enc_kdc_rep_part(k5, got);
+}
+
+static void small(const uint8_t *p, size_t len)
+{
+	const struct der_str all = { p, len };
+	struct ap_encrypted enc;
+	struct der_str list;
+	int32_t type;
+
+	if (!mech_kdc_error_read(p, len, &list))
+		(void)count(list);
+	if (!mech_kdc_encrypted_read(all, &enc))
+		must(enc.cipher.p >= p && enc.cipher.p + enc.cipher.len <= p + len);
+	if (!mech_kdc_cksum_read(all, &type, &list))
+		must(list.p >= p && list.p + list.len <= p + len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *p;
+
+	if (!k5 && krb5_init_context(&k5))
+		return 0;
+	p = malloc(size ? size : 1);     /* its own block: reads past the end are seen */
+	if (!p)
+		return 0;
+	if (size)
+		memcpy(p, data, size);
+	request(p, size);
+	reply(p, size);
+	part(p, size);
+	small(p, size);
+	free(p);
+	return 0;
+}
