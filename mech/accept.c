@@ -57,6 +57,7 @@ static err_t (*const steps[])(struct accept *) = {
 	mech_accept_ticket_times,
 	mech_accept_clock,
 	mech_accept_valid,
+	mech_accept_authdata,
 	mech_accept_etypes,
 	mech_accept_checksum,
 	mech_accept_context,
@@ -72,6 +73,8 @@ static void fini(struct accept *a)
 
 	ks_opened_fini(&a->ticket);
 	ks_opened_fini(&a->auth);
+	ks_key_unref(&a->service);
+	mech_attributes_fini(&a->attrs);
 	free(a->server);
 	free(a->rcache);
 	mech_ctx_free(&a->ctx);
@@ -171,7 +174,7 @@ static OM_uint32 third_leg(OM_uint32 *minor, const gss_buffer_t in, const struct
 	if (!err)
 		err = krb5_timeofday(k5, &now);
 	if (!err && o->src)
-		err = mech_name_from_principal(k5, c->there, &src);
+		err = mech_ctx_peer_name(c, &src);
 	if (err) {
 		mech_ctx_free(o->ctx);
 		return mech_fail(minor, GSS_S_FAILURE, err);

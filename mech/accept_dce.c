@@ -41,7 +41,8 @@ err_t mech_accept_third_leg(struct mech_ctx *c, const gss_buffer_t in)
 	ks_opened_fini(&part);
 	if (err)
 		return err;
-	ks_key_unref(&c->session_key);
+	if (!c->keep_raw)
+		ks_key_unref(&c->session_key);
 	c->flags &= ~(OM_uint32)GSS_C_DELEG_FLAG;
 	c->state = MECH_ESTABLISHED;
 	trace("accept: DCE style context established");

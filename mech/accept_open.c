@@ -120,6 +120,8 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	if (!err)
 		err = ks_part_open(key, KS_ENC_TICKET_PART, &sealed, a->cred->session_token,
 				   &a->ticket);
+	if (!err)
+		a->service = ks_key_ref(key);
 	ks_key_unref(&key);
 	if (err)
 		return is_mismatch(err) ? 0 : err;

@@ -41,6 +41,11 @@ err_t mech_accept_context(struct accept *a)
 	if (c->flags & GSS_C_DCE_STYLE)
 		c->flags |= GSS_C_MUTUAL_FLAG;
 	c->start = a->tkt.starttime ? a->tkt.starttime : a->tkt.authtime;
+	c->keep_prf = a->cred->conf.prf;
+	c->keep_raw = ks_conf_gives_keys(&a->cred->conf);
+	if (c->keep_raw)
+		c->session_key = ks_key_ref(a->ticket.key);
+	c->ticket_end = a->tkt.endtime;
 	c->end = add_skew(a->tkt.endtime, a->set->skew);
 	c->ticket_flags = (krb5_flags)a->tkt.flags;
 	c->authtime = a->tkt.authtime;
@@ -132,7 +137,8 @@ err_t mech_accept_reply(struct accept *a)
 	free(cipher);
 	if (dce) {
 		c->dce_seq = seq;
-		c->session_key = ks_key_ref(a->ticket.key);
+		if (!c->session_key)
+			c->session_key = ks_key_ref(a->ticket.key);
 		c->state = MECH_WAIT_DCE;
 	} else {
 		c->flags |= GSS_C_PROT_READY_FLAG;
@@ -147,14 +153,4 @@ err_t mech_accept_settle(struct accept *a)
 	/* What was prepared goes on working: nothing that can derive stays. */
 	ks_key_forget(a->ticket.key);
 	return err;
-}
-
-err_t mech_accept_names(struct accept *a)
-{
-	err_t err;
-
-	if (!a->want_src || a->ctx->state == MECH_WAIT_DCE)
-		return 0;
-	err = mech_name_from_principal(a->k5, a->ctx->there, &a->src);
-	return err ? err : mech_krb5(&a->k5);
 }

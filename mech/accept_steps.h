@@ -9,6 +9,7 @@
 #include "keystore/sealed.h"
 #include "mech/accept.h"
 #include "mech/apmsg.h"
+#include "mech/composite.h"
 #include "mech/frame.h"
 #include "mech/settings.h"
 
@@ -37,12 +38,14 @@ struct accept {
 	bool decoded;            /* the AP-REQ was: an error token may be sent */
 	struct ap_req req;       /* points into in */
 	char *server;            /* the ticket's server, then the keytab entry's principal */
+	struct ks_key *service;  /* the key that opened the ticket */
 	struct ks_opened ticket, auth;
 	struct ap_enc_ticket tkt;        /* points into ticket.bytes */
 	struct ap_authenticator au;      /* points into auth.bytes */
 	int32_t etype;           /* negotiated */
 	OM_uint32 flags;         /* as they will be told */
 	struct der_str krb_cred; /* forwarded credential */
+	struct mech_attributes attrs;    /* of the client, from the ticket */
 
 	/* results */
 	OM_uint32 major;
@@ -69,6 +72,10 @@ MUST err_t mech_accept_clock(struct accept *a);
 MUST err_t mech_accept_valid(struct accept *a);          /* INVALID flag */
 MUST err_t mech_accept_etypes(struct accept *a);
 
+/* accept_authdata.c */
+MUST err_t mech_accept_authdata(struct accept *a);       /* PAC, CAMMAC */
+MUST err_t mech_accept_names(struct accept *a);
+
 /* accept_cksum.c */
 MUST err_t mech_accept_checksum(struct accept *a);       /* bindings, flags, delegation */
 
@@ -76,7 +83,6 @@ MUST err_t mech_accept_checksum(struct accept *a);       /* bindings, flags, del
 MUST err_t mech_accept_context(struct accept *a);        /* fills a->ctx */
 MUST err_t mech_accept_reply(struct accept *a);          /* acceptor's subkey, AP-REP */
 MUST err_t mech_accept_settle(struct accept *a);         /* keys to the token */
-MUST err_t mech_accept_names(struct accept *a);
 
 /* deleg.c: a stock credential from a forwarded KRB-CRED. */
 MUST err_t mech_accept_delegated(struct accept *a);

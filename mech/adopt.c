@@ -122,7 +122,7 @@ static err_t take_keys(struct mech_ctx *c, const gss_krb5_lucid_context_v1_t *l)
 {
 	err_t err;
 
-	c->end = (krb5_timestamp)l->endtime;
+	c->end = c->ticket_end = (krb5_timestamp)l->endtime;
 	c->send_seq = l->send_seq;
 	mech_seq_init(&c->recv, l->recv_seq, c->flags & GSS_C_REPLAY_FLAG,
 		      c->flags & GSS_C_SEQUENCE_FLAG);

@@ -18,10 +18,11 @@
 MUST err_t mech_ctx_adopt(struct mech_ctx *c);
 
 /*
- * The session token that is set for initiators (a reference, give back with
- * ks_token_unref), or NULL; and whether policy wants keys to get there without
- * passing through host memory.  Settings are looked at again after some seconds.
+ * Sets what c needs of the settings to be adopted later: session_token (a
+ * reference), or NULL where none is set for initiators; and the policies
+ * must_move, keep_prf and keep_raw.  Settings are looked at again after some
+ * seconds.
  */
-MUST err_t mech_session_token(struct tok **token, bool *must_move);
+MUST err_t mech_session_token(struct mech_ctx *c);
 
 #endif

@@ -117,6 +117,9 @@ bool mech_ap_next(struct der_str *list, struct ap_pair *out);
  */
 MUST err_t mech_ap_authdata_find(struct der_str list, int32_t type, struct der_str *out,
 				 unsigned *n);
+/* Gives each of them to take, until that fails.  ERANGE for more than 256, libkrb5's limit. */
+MUST err_t mech_ap_authdata_each(struct der_str list, int32_t type,
+				 err_t (*take)(void *arg, struct der_str value), void *arg);
 
 /* Checks and enters a list that stands alone (the content of AD-IF-RELEVANT). */
 MUST err_t mech_ap_list_enter(struct der_str whole, struct der_str *list);

@@ -158,11 +158,26 @@ err_t mech_ap_princ_get(krb5_context k5, const struct ap_princ *p, krb5_principa
 	return err ? err : code;
 }
 
-/* How deep AD-IF-RELEVANT may be nested. */
-#define DEPTH_MAX 8
+#define DEPTH_MAX 8      /* how deep AD-IF-RELEVANT may be nested */
+#define MATCHES_MAX 256
 
-static err_t find(struct der_str list, int32_t type, unsigned depth, struct ap_pair *out,
-		  unsigned *n)
+/* A walk through authorization data. */
+struct walk {
+	int32_t type;
+	err_t (*take)(void *arg, struct der_str value);
+	void *arg;
+	unsigned n;
+};
+
+static err_t take(struct walk *w, struct der_str value)
+{
+	if (++w->n > MATCHES_MAX)
+		return err_set(ERANGE, "there are more than %d elements of authorization data type "
+			       "%d", MATCHES_MAX, (int)w->type);
+	return w->take(w->arg, value);
+}
+
+static err_t go(struct walk *w, struct der_str list, unsigned depth)
 {
 	struct ap_pair pair;
 	struct der_str inner;
@@ -173,21 +188,42 @@ static err_t find(struct der_str list, int32_t type, unsigned depth, struct ap_p
 			err = depth < DEPTH_MAX ? mech_ap_list_enter(pair.value, &inner)
 						: ASN1_PARSE_ERROR;
 			if (!err)
-				err = find(inner, type, depth + 1, out, n);
-		} else if (pair.type == type && (*n)++ == 0) {
-			*out = pair;
+				err = go(w, inner, depth + 1);
+		} else if (pair.type == w->type) {
+			err = take(w, pair.value);
 		}
 	}
 	return err;
 }
 
+err_t mech_ap_authdata_each(struct der_str list, int32_t type,
+			    err_t (*fn)(void *arg, struct der_str value), void *arg)
+{
+	struct walk w = { .type = type, .take = fn, .arg = arg };
+
+	return go(&w, list, 0);
+}
+
+struct first {
+	struct der_str value;
+	unsigned n;
+};
+
+static err_t take_first(void *arg, struct der_str value)
+{
+	struct first *f = arg;
+
+	if (f->n++ == 0)
+		f->value = value;
+	return 0;
+}
+
 err_t mech_ap_authdata_find(struct der_str list, int32_t type, struct der_str *out, unsigned *n)
 {
-	struct ap_pair found = { 0 };
-	err_t err;
+	struct first f = { { NULL, 0 }, 0 };
+	err_t err = mech_ap_authdata_each(list, type, take_first, &f);
 
-	*n = 0;
-	err = find(list, type, 0, &found, n);
-	*out = found.value;
+	*out = f.value;
+	*n = f.n;
 	return err;
 }

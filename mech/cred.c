@@ -91,6 +91,15 @@ struct ks_keytab *mech_keytab_find(const char *name)
 	return NULL;
 }
 
+struct ks_keytab *mech_keytab_nth(size_t i)
+{
+	struct noted *n = atomic_load(&noted);
+
+	while (n && i--)
+		n = n->next;
+	return n ? n->kt : NULL;
+}
+
 /* Nothing is lost when there is no memory, or when two threads note the same one. */
 void mech_keytab_note(struct ks_keytab *kt)
 {

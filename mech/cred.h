@@ -57,11 +57,10 @@ MUST err_t mech_cred_open_acceptor(const char *uri, struct mech_cred **out);
 /* The same for one name, for which there must be a key: KG_KEYTAB_NOMATCH. */
 MUST err_t mech_cred_open_named(const char *uri, const struct mech_name *name,
 				struct mech_cred **out);
-/*
- * For an imported credential: the keytab of that ks_keytab_name which this
- * process has open, else opened with local settings alone.
- */
-MUST err_t mech_cred_reopen(const char *bare_uri, const struct mech_name *name,
+/* There is a key that it may accept with: KG_KEYTAB_NOMATCH, for any name KRB5_KT_NOTFOUND. */
+MUST err_t mech_cred_check_keys(krb5_context k5, struct mech_cred *c);
+/* For an imported credential: the same on a keytab that is open (one more reference). */
+MUST err_t mech_cred_reopen(struct ks_keytab *kt, const struct mech_name *name,
 			    struct mech_cred **out);
 
 /* An empty credential, ENOMEM; one more reference; one less, and the end with the last. */
@@ -82,14 +81,25 @@ MUST err_t mech_cred_register_identity(const char *keytab_name);
  */
 void mech_keytab_note(struct ks_keytab *kt);
 struct ks_keytab *mech_keytab_find(const char *name);
+/* The i-th of them, the latest first (not a new reference), or NULL past the end. */
+struct ks_keytab *mech_keytab_nth(size_t i);
 
 /* malloc'ed: the keytab's URI when the default keytab is on a token, else NULL. */
 MUST err_t mech_cred_default_uri(krb5_context k5, char **out);
+/* The same without krb5_gss_register_acceptor_identity: what libkrb5 takes for the default. */
+MUST err_t mech_cred_configured_uri(krb5_context k5, char **out);
+
+/*
+ * That the KDC which gave this credential its tickets is the genuine one
+ * (krb5_verify_init_creds): it must give a ticket that a key on the token
+ * opens.  principal: whose key; "": any host service's in the keytab.
+ */
+MUST err_t mech_cred_verify(gss_cred_id_t stock, const char *uri, const char *principal);
 
 /* gss_inquire_cred on an own credential; unwanted results are NULL. */
 OM_uint32 mech_cred_inquire(OM_uint32 *minor, struct mech_cred *c, struct mech_name **name,
 			    OM_uint32 *lifetime, gss_cred_usage_t *usage);
-/* gss_set_cred_option on an own credential. */
+/* gss_set_cred_option on a credential of either kind. */
 OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
 			       gss_buffer_t value);
 

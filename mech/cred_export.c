@@ -1,39 +1,37 @@
 /*
- * Own credentials outside the process: which keytab, for which name, no key.
+ * Own credentials outside the process: a blob (mech/blob.h) that says which
+ * keytab, for which name, and no key.  Its body (docs/blob-format.md):
  *
- *   "GP1A" | usage u8 | keytab | name form u8 | name | rcache
- *   | count be32 of enctypes, each be32 | initiator half
+ *   usage u8 | keytab | name form u8, name | rcache
+ *   | count be32 of enctypes, each be32 | half form u8, initiator half
  *
- * Strings are be32 length and octets.  The keytab is a URI without its query:
- * module and PIN come from local settings alone, never from a token that
- * somebody handed over.
+ * The keytab is a URI without its query: module and PIN come from local
+ * settings alone.  Kvnos are not in it: the keytab's keys are replaced while
+ * blobs lie about, and a credential stands for whichever are there.
  */
+#include "mech/blob.h"
 #include "mech/codes.h"
 #include "mech/cred.h"
+#include "mech/k5c1.h"
 #include "mech/passthrough.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pkcs11/bytes.h"
+#include "keystore/hide.h"
+#include "pkcs11/trace.h"
 
-static const char magic[] = { 'G', 'P', '1', 'A' };
-
-enum { NAME_NONE, NAME_HOST_BASED, NAME_EXPORTED, MAX_TOKEN = 1 << 20, MAX_ETYPES = 256 };
+enum { NAME_NONE, NAME_HOST_BASED, NAME_EXPORTED };
+enum { HALF_NONE, HALF_STOCK, HALF_HIDDEN };
+enum { MAX_ETYPES = 256 };
 
 bool mech_cred_is_exported(const gss_buffer_desc *token)
 {
-	return token->length > sizeof(magic) && !memcmp(token->value, magic, sizeof(magic));
+	return mech_blob_is(token, MECH_BLOB_CRED);
 }
 
-/* ---- writing ---- */
-
-static void put_string(struct wr *w, const void *p, size_t len)
-{
-	wr_be32(w, (uint32_t)len);
-	wr_bytes(w, p, len);
-}
+/* ---- writing ------------------------------------------------------------- */
 
 static OM_uint32 put_name(OM_uint32 *minor, struct wr *w, const struct mech_name *n)
 {
@@ -42,7 +40,7 @@ static OM_uint32 put_name(OM_uint32 *minor, struct wr *w, const struct mech_name
 
 	if (!n) {
 		wr_u8(w, NAME_NONE);
-		put_string(w, "", 0);
+		mech_blob_put(w, "", 0);
 		return GSS_S_COMPLETE;
 	}
 	if (n->service) {
@@ -59,7 +57,7 @@ static OM_uint32 put_name(OM_uint32 *minor, struct wr *w, const struct mech_name
 	if (GSS_ERROR(major))
 		return major;
 	wr_u8(w, NAME_EXPORTED);
-	put_string(w, b.value, b.length);
+	mech_blob_put(w, b.value, b.length);
 	gss_release_buffer(&ignored, &b);
 	return GSS_S_COMPLETE;
 }
@@ -69,7 +67,7 @@ static void put_options(struct wr *w, struct mech_cred *c)
 	uint32_t n = 0;
 
 	pthread_mutex_lock(&c->lock);
-	put_string(w, c->rcache ? c->rcache : "", c->rcache ? strlen(c->rcache) : 0);
+	mech_blob_put(w, c->rcache, c->rcache ? strlen(c->rcache) : 0);
 	while (c->etypes && c->etypes[n])
 		n++;
 	wr_be32(w, n);
@@ -78,92 +76,140 @@ static void put_options(struct wr *w, struct mech_cred *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static OM_uint32 put_stock(OM_uint32 *minor, struct wr *w, gss_cred_id_t stock)
+static err_t put_hidden(struct wr *w, struct tok *t, const gss_buffer_desc *half)
+{
+	struct wr hidden;
+	err_t err;
+
+	wr_init_grow(&hidden, MECH_BLOB_MAX);
+	err = ks_hide(t, half->value, half->length, &hidden);
+	if (!err && hidden.bad)
+		err = ENOMEM;
+	if (!err) {
+		wr_u8(w, HALF_HIDDEN);
+		mech_blob_put(w, hidden.base, hidden.len);
+		trace("exported credential: its initiator's half has keys in it and serves this "
+		      "process only");
+	}
+	wr_free(&hidden);
+	return err;
+}
+
+/* The initiator's half; one that has keys or a password in it is for this process alone. */
+static OM_uint32 put_stock(OM_uint32 *minor, struct wr *w, struct mech_cred *c)
 {
 	gss_buffer_desc b = GSS_C_EMPTY_BUFFER;
-	OM_uint32 major = GSS_S_COMPLETE, ignored;
+	OM_uint32 major, ignored;
+	err_t err = 0;
 
-	if (stock)
-		major = mech_stock_export_cred(minor, stock, &b);
+	if (!c->stock) {
+		wr_u8(w, HALF_NONE);
+		mech_blob_put(w, "", 0);
+		return GSS_S_COMPLETE;
+	}
+	major = mech_stock_export_cred(minor, c->stock, &b);
 	if (GSS_ERROR(major))
 		return major;
-	put_string(w, b.length ? b.value : "", b.length);
+	if (mech_k5c1_is_reference(&b)) {
+		wr_u8(w, HALF_STOCK);
+		mech_blob_put(w, b.value, b.length);
+	} else {
+		err = put_hidden(w, ks_keytab_token(c->keytab), &b);
+	}
 	if (b.value)
 		secret_wipe(b.value, b.length);
 	gss_release_buffer(&ignored, &b);
-	return GSS_S_COMPLETE;
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+}
+
+static OM_uint32 put_body(OM_uint32 *minor, struct wr *w, struct mech_cred *c)
+{
+	const char *keytab = ks_keytab_name(c->keytab);
+	OM_uint32 major;
+
+	wr_u8(w, (uint8_t)c->usage);
+	mech_blob_put(w, keytab, strlen(keytab));
+	major = put_name(minor, w, c->name);
+	put_options(w, c);
+	return GSS_ERROR(major) ? major : put_stock(minor, w, c);
 }
 
 OM_uint32 mech_cred_export(OM_uint32 *minor, struct mech_cred *c, gss_buffer_t token)
 {
-	const char *keytab = ks_keytab_name(c->keytab);
-	uint8_t *p = NULL;
+	struct tok *t = ks_keytab_token(c->keytab);
 	OM_uint32 major;
 	struct wr w;
 	err_t err;
 
-	wr_init_grow(&w, MAX_TOKEN);
-	wr_bytes(&w, magic, sizeof(magic));
-	wr_u8(&w, (uint8_t)c->usage);
-	put_string(&w, keytab, strlen(keytab));
-	major = put_name(minor, &w, c->name);
-	put_options(&w, c);
-	if (!GSS_ERROR(major))
-		major = put_stock(minor, &w, c->stock);
+	err = mech_blob_begin(&w, MECH_BLOB_CRED, t);
+	major = err ? mech_fail(minor, GSS_S_FAILURE, err) : put_body(minor, &w, c);
 	if (GSS_ERROR(major)) {
 		wr_free(&w);
 		return major;
 	}
-	err = wr_take(&w, &p, &token->length);
-	token->value = p;
+	err = mech_blob_finish(&w, t, token);
 	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
 }
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------- */
 
-struct blob {
-	uint8_t usage, name_form;
-	gss_buffer_desc keytab, name, rcache, stock;
+struct body {
+	uint8_t usage, name_form, half_form;
+	gss_buffer_desc keytab, name, rcache, half;
 	struct rd etypes;
 	uint32_t n_etypes;
 };
 
-static gss_buffer_desc get_string(struct rd *r)
+static bool read_body(struct rd *r, struct body *b)
 {
-	gss_buffer_desc b = GSS_C_EMPTY_BUFFER;
-	size_t len = rd_be32(r);
-
-	b.value = (void *)(uintptr_t)rd_bytes(r, len);
-	if (b.value)
-		b.length = len;
-	return b;
-}
-
-static bool read_blob(const gss_buffer_desc *token, struct blob *b)
-{
-	struct rd r;
-
-	rd_init(&r, token->value, token->length);
-	(void)rd_bytes(&r, sizeof(magic));
-	b->usage = rd_u8(&r);
-	b->keytab = get_string(&r);
-	b->name_form = rd_u8(&r);
-	b->name = get_string(&r);
-	b->rcache = get_string(&r);
-	b->n_etypes = rd_be32(&r);
+	b->usage = rd_u8(r);
+	b->keytab = mech_blob_get(r);
+	b->name_form = rd_u8(r);
+	b->name = mech_blob_get(r);
+	b->rcache = mech_blob_get(r);
+	b->n_etypes = rd_be32(r);
 	if (b->n_etypes > MAX_ETYPES)
 		return false;
-	b->etypes = rd_sub(&r, (size_t)b->n_etypes * 4);
-	b->stock = get_string(&r);
-	return rd_done(&r) && (b->usage == GSS_C_ACCEPT || b->usage == GSS_C_BOTH);
+	b->etypes = rd_sub(r, (size_t)b->n_etypes * 4);
+	b->half_form = rd_u8(r);
+	b->half = mech_blob_get(r);
+	return rd_done(r) && (b->usage == GSS_C_ACCEPT || b->usage == GSS_C_BOTH) &&
+	       b->name_form <= NAME_EXPORTED && b->half_form <= HALF_HIDDEN &&
+	       (b->half_form != HALF_NONE) == (b->half.length != 0);
 }
 
-static char *dup_string(const gss_buffer_desc *b)
+/* A string without NUL inside, malloc'ed. */
+static err_t dup_string(const gss_buffer_desc *b, char **out)
 {
-	return strndup(b->length ? b->value : "", b->length);
+	*out = NULL;
+	if (b->length && memchr(b->value, 0, b->length))
+		return err_set(ERR_FORMAT, "exported credential is malformed");
+	*out = strndup(b->length ? b->value : "", b->length);
+	return *out ? 0 : ENOMEM;
 }
 
-static OM_uint32 get_name(OM_uint32 *minor, struct blob *b, struct mech_name **out)
+/* No module, no PIN source, nothing but the keytab's name: whoever made the blob. */
+static err_t get_keytab(const struct body *b, struct tok *t, struct ks_keytab **out)
+{
+	char *name;
+	err_t err;
+
+	*out = NULL;
+	err = dup_string(&b->keytab, &name);
+	if (err)
+		return err;
+	if (strchr(name, '?'))
+		err = err_set(ERR_FORMAT, "exported credential names its keytab by a URI with query "
+			      "attributes: module and PIN are this host's settings to make");
+	else if (!ks_conf_is_uri(name))
+		err = err_set(ERR_FORMAT, "exported credential names a keytab that is on no token");
+	else
+		err = ks_keytab_on(t, name, out);
+	free(name);
+	return err;
+}
+
+static OM_uint32 get_name(OM_uint32 *minor, struct body *b, struct mech_name **out)
 {
 	*out = NULL;
 	if (b->name_form == NAME_NONE)
@@ -172,12 +218,12 @@ static OM_uint32 get_name(OM_uint32 *minor, struct blob *b, struct mech_name **o
 				? GSS_C_NT_HOSTBASED_SERVICE : GSS_C_NT_EXPORT_NAME, out);
 }
 
-static err_t get_options(struct blob *b, struct mech_cred *c)
+static err_t get_options(struct body *b, struct mech_cred *c)
 {
-	if (b->rcache.length && !(c->rcache = dup_string(&b->rcache)))
-		return ENOMEM;
-	if (!b->n_etypes)
-		return 0;
+	err_t err = b->rcache.length ? dup_string(&b->rcache, &c->rcache) : 0;
+
+	if (err || !b->n_etypes)
+		return err;
 	c->etypes = calloc(b->n_etypes + 1, sizeof(*c->etypes));
 	if (!c->etypes)
 		return ENOMEM;
@@ -186,47 +232,77 @@ static err_t get_options(struct blob *b, struct mech_cred *c)
 	return 0;
 }
 
-static OM_uint32 defective(OM_uint32 *minor)
+static OM_uint32 get_hidden(OM_uint32 *minor, gss_const_OID mech, struct body *b,
+			    struct mech_cred *c)
 {
-	return mech_fail(minor, GSS_S_DEFECTIVE_TOKEN,
-			 err_set(ERR_FORMAT, "exported credential is malformed"));
+	struct secret *half;
+	gss_buffer_desc token;
+	OM_uint32 major;
+	err_t err;
+
+	err = ks_unhide(b->half.value, b->half.length, &half);
+	if (err == ERR_KEY_ABSENT)
+		err = err_prefix(err, "exported credential: the tickets of its initiator's half are "
+				 "in no credential cache that has a name");
+	if (err)
+		return mech_fail(minor, err == ERR_KEY_ABSENT ? GSS_S_NO_CRED
+				 : mech_blob_major(err), err);
+	token = (gss_buffer_desc){ half->len, half->data };
+	major = mech_stock_import_cred(minor, mech, &token, &c->stock);
+	secret_free(&half);
+	return major;
 }
 
-static OM_uint32 finish(OM_uint32 *minor, gss_const_OID mech, struct blob *b, struct mech_cred *c)
+static OM_uint32 get_half(OM_uint32 *minor, gss_const_OID mech, struct body *b,
+			  struct mech_cred *c)
 {
-	err_t err = get_options(b, c);
+	if (b->half_form == HALF_STOCK)
+		return mech_stock_import_cred(minor, mech, &b->half, &c->stock);
+	return b->half_form == HALF_HIDDEN ? get_hidden(minor, mech, b, c) : GSS_S_COMPLETE;
+}
 
-	c->usage = b->usage;
+static OM_uint32 build(OM_uint32 *minor, gss_const_OID mech, struct body *b, struct ks_keytab *kt,
+		       struct mech_cred **out)
+{
+	struct mech_name *name = NULL;
+	OM_uint32 major;
+	err_t err;
+
+	major = get_name(minor, b, &name);
+	if (GSS_ERROR(major))
+		return major;
+	err = mech_cred_reopen(kt, name, out);
+	mech_name_free(&name);
 	if (err)
-		return mech_fail(minor, GSS_S_FAILURE, err);
-	if (b->stock.length)
-		return mech_stock_import_cred(minor, mech, &b->stock, &c->stock);
-	return GSS_S_COMPLETE;
+		return mech_fail(minor, err == ENOMEM ? GSS_S_FAILURE : GSS_S_NO_CRED, err);
+	(*out)->usage = b->usage;
+	err = get_options(b, *out);
+	if (err)
+		return mech_fail(minor, mech_blob_major(err), err);
+	return get_half(minor, mech, b, *out);
 }
 
 OM_uint32 mech_cred_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t token,
 			   struct mech_cred **out)
 {
-	struct mech_name *name = NULL;
-	struct blob b = { 0 };
+	struct ks_keytab *kt = NULL;
+	struct body b = { 0 };
+	struct tok *t = NULL;
 	OM_uint32 major;
-	char *keytab;
+	struct rd r;
 	err_t err;
 
 	*out = NULL;
-	if (!read_blob(token, &b) || memchr(b.keytab.value, '?', b.keytab.length))
-		return defective(minor);
-	keytab = dup_string(&b.keytab);
-	if (!keytab)
-		return mech_fail(minor, GSS_S_FAILURE, ENOMEM);
-	major = ks_conf_is_uri(keytab) ? get_name(minor, &b, &name) : defective(minor);
-	if (!GSS_ERROR(major)) {
-		err = mech_cred_reopen(keytab, name, out);
-		major = err ? mech_fail(minor, GSS_S_NO_CRED, err) : finish(minor, mech, &b, *out);
-	}
+	err = mech_blob_open(token, MECH_BLOB_CRED, &t, &r);
+	if (!err && !read_body(&r, &b))
+		err = err_set(ERR_FORMAT, "exported credential is malformed");
+	if (!err)
+		err = get_keytab(&b, t, &kt);
+	major = err ? mech_fail(minor, mech_blob_major(err), err)
+		    : build(minor, mech, &b, kt, out);
 	if (GSS_ERROR(major))
 		mech_cred_free(out);
-	mech_name_free(&name);
-	free(keytab);
+	ks_keytab_unref(&kt);
+	ks_token_unref(&t);
 	return major;
 }

@@ -76,14 +76,19 @@ static err_t registered_name(bool *is_set, char **uri)
 
 err_t mech_cred_default_uri(krb5_context k5, char **out)
 {
-	char name[NAME_MAX_LEN];
 	bool is_set;
 	err_t err;
 
 	*out = NULL;
 	err = registered_name(&is_set, out);
-	if (err || is_set)
-		return err;
+	return err || is_set ? err : mech_cred_configured_uri(k5, out);
+}
+
+err_t mech_cred_configured_uri(krb5_context k5, char **out)
+{
+	char name[NAME_MAX_LEN];
+
+	*out = NULL;
 	/* a name too long for the buffer, or none at all, is for the stock mechanism to judge */
 	if (krb5_kt_default_name(k5, name, sizeof(name)) || !ks_conf_is_uri(name))
 		return 0;

@@ -38,15 +38,21 @@ static err_t first_name(struct mech_cred *c, struct mech_name **out)
 	return err;
 }
 
-/* A GSS_C_BOTH credential is described by its initiator half, as the stock mechanism does. */
+/*
+ * A GSS_C_BOTH credential is described by its initiator half, as the stock
+ * mechanism does.  The layer loses the name of one that has expired: so it is
+ * asked for last.
+ */
 static OM_uint32 inquire_half(OM_uint32 *minor, struct mech_cred *c, struct mech_name **name,
 			      OM_uint32 *lifetime)
 {
 	gss_name_t stock = GSS_C_NO_NAME;
-	OM_uint32 major;
+	OM_uint32 major, unused;
 	err_t err;
 
-	major = gss_inquire_cred(minor, c->stock, name ? &stock : NULL, lifetime, NULL, NULL);
+	major = gss_inquire_cred(minor, c->stock, NULL, lifetime ? lifetime : &unused, NULL, NULL);
+	if (!GSS_ERROR(major) && name)
+		major = gss_inquire_cred(minor, c->stock, &stock, NULL, NULL, NULL);
 	if (GSS_ERROR(major) || !name)
 		return mech_stock_done(minor, major);
 	err = mech_name_wrap(stock, name);
@@ -76,41 +82,65 @@ OM_uint32 mech_cred_inquire(OM_uint32 *minor, struct mech_cred *c, struct mech_n
 
 /* ---- gss_set_cred_option ---- */
 
+enum { MAX_ETYPES = 64 };        /* libkrb5 knows fewer */
+
 /* gss_krb5_set_allowable_enctypes: both halves. */
 struct etype_list {
 	OM_uint32 n;
 	krb5_enctype *etypes;
 };
 
-static err_t set_etypes(struct mech_cred *c, const struct etype_list *list)
+/* Takes the list. */
+static void set_etypes(struct mech_cred *c, krb5_enctype *list)
 {
-	krb5_enctype *copy, *old;
+	krb5_enctype *old;
 
-	copy = calloc((size_t)list->n + 1, sizeof(*copy));
-	if (!copy)
-		return ENOMEM;
-	for (OM_uint32 i = 0; i < list->n; i++)
-		copy[i] = list->etypes[i];
 	pthread_mutex_lock(&c->lock);
 	old = c->etypes;
-	c->etypes = list->n ? copy : NULL;
+	c->etypes = list;
 	pthread_mutex_unlock(&c->lock);
 	free(old);
-	if (!list->n)
-		free(copy);
-	return 0;
 }
 
+static bool is_listed(const krb5_enctype *list, size_t n, krb5_enctype e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == e)
+			return true;
+	return false;
+}
+
+/* Those that libkrb5 knows, each once, up to the first 0; none left: KRB5_PROG_ETYPE_NOSUPP. */
+static err_t copy_known(const struct etype_list *list, krb5_enctype **out)
+{
+	size_t n = 0, max = list->n < MAX_ETYPES ? list->n : MAX_ETYPES;
+
+	*out = calloc(max + 1, sizeof(**out));
+	if (!*out)
+		return ENOMEM;
+	for (OM_uint32 i = 0; i < list->n && list->etypes[i] && n < max; i++)
+		if (krb5_c_valid_enctype(list->etypes[i]) && !is_listed(*out, n, list->etypes[i]))
+			(*out)[n++] = list->etypes[i];
+	if (n)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return err_set(KRB5_PROG_ETYPE_NOSUPP, "the list of allowable enctypes has none that "
+		       "libkrb5 knows");
+}
+
+/* No list at all allows all of them again. */
 static err_t allowable_etypes(struct mech_cred *c, const gss_buffer_desc *value)
 {
+	krb5_enctype *copy = NULL;
 	struct etype_list list;
+	err_t err;
 
-	if (value->length != sizeof(list))
-		return err_set(EINVAL, "list of allowable enctypes has the wrong form");
 	memcpy(&list, value->value, sizeof(list));
-	if (list.n > 256 || (list.n && !list.etypes))
-		return err_set(EINVAL, "list of allowable enctypes is empty or too long");
-	return set_etypes(c, &list);
+	err = list.etypes ? copy_known(&list, &copy) : 0;
+	if (!err)
+		set_etypes(c, copy);
+	return err;
 }
 
 /*
@@ -121,26 +151,36 @@ static err_t allowable_etypes(struct mech_cred *c, const gss_buffer_desc *value)
 const char *k5_rc_get_name(krb5_context k5, krb5_rcache rc) __attribute__((weak));
 void k5_rc_close(krb5_context k5, krb5_rcache rc) __attribute__((weak));
 
-static err_t set_rcache(struct mech_cred *c, const gss_buffer_desc *value)
+/* Gives the handle back and takes its name; none: the usual one again. */
+static err_t take_rcache(krb5_rcache rc, char **name)
 {
 	krb5_context k5;
-	krb5_rcache rc;
-	char *name, *old;
 	err_t err;
 
-	if (value->length != sizeof(rc) || !value->value)
-		return err_set(EINVAL, "replay cache handle has the wrong form");
+	*name = NULL;
+	if (!rc)
+		return 0;
 	if (!k5_rc_get_name || !k5_rc_close)
 		return err_set(ERR_UNSUPPORTED, "this libkrb5 does not tell a replay cache's name: use "
 			       "the credential store's key \"rcache\"");
 	err = mech_krb5(&k5);
 	if (err)
 		return err;
-	rc = (krb5_rcache)value->value;
-	name = strdup(k5_rc_get_name(k5, rc));
-	if (!name)
+	*name = strdup(k5_rc_get_name(k5, rc));
+	if (!*name)
 		return ENOMEM;
 	k5_rc_close(k5, rc);
+	return 0;
+}
+
+static err_t set_rcache(struct mech_cred *c, const gss_buffer_desc *value)
+{
+	char *name, *old;
+	err_t err;
+
+	err = take_rcache((krb5_rcache)value->value, &name);
+	if (err)
+		return err;
 	pthread_mutex_lock(&c->lock);
 	old = c->rcache;
 	c->rcache = name;
@@ -157,31 +197,52 @@ static bool is_option(gss_const_OID o, unsigned char last)
 	return o->length > sizeof(arc) && !memcmp(p, arc, sizeof(arc)) && p[sizeof(arc)] == last;
 }
 
-enum { COPY_CCACHE = 2, ALLOWABLE_ENCTYPES = 4, SET_CRED_RCACHE = 11 };
+enum { COPY_CCACHE = 2, ALLOWABLE_ENCTYPES = 4, SET_CRED_RCACHE = 11, IMPORT_CRED = 13 };
+
+/* gss_krb5_import_cred's request: ccache, principal, keytab. */
+enum { IMPORT_SIZE = 3 * sizeof(void *) };
+
+/* A value of the wrong size ends the process in the stock mechanism. */
+static bool fits(gss_const_OID option, const gss_buffer_desc *value)
+{
+	if (is_option(option, ALLOWABLE_ENCTYPES))
+		return value && value->value && value->length == sizeof(struct etype_list);
+	if (is_option(option, COPY_CCACHE))
+		return value && value->value && value->length == sizeof(krb5_ccache);
+	if (is_option(option, SET_CRED_RCACHE))
+		return value && value->length == sizeof(krb5_rcache);
+	if (is_option(option, IMPORT_CRED))
+		return value && value->value && value->length == IMPORT_SIZE;
+	return true;
+}
+
+/*
+ * The stock mechanism puts off the choice of a credential cache until it needs
+ * one, and copies from none at all when asked before: inquiring makes it choose.
+ */
+static OM_uint32 choose_ccache(OM_uint32 *minor, const struct mech_cred *c)
+{
+	OM_uint32 lifetime, major;
+
+	major = gss_inquire_cred(minor, c->stock, NULL, &lifetime, NULL, NULL);
+	return major == GSS_S_CREDENTIALS_EXPIRED ? GSS_S_COMPLETE : major;
+}
 
 static OM_uint32 set_on_stock(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
 			      gss_buffer_t value)
 {
+	OM_uint32 major = GSS_S_COMPLETE;
 	gss_OID_desc o = *option;
 
-	return mech_stock_done(minor, gss_set_cred_option(minor, &c->stock, &o, value));
+	if (is_option(option, COPY_CCACHE))
+		major = choose_ccache(minor, c);
+	if (!GSS_ERROR(major))
+		major = gss_set_cred_option(minor, &c->stock, &o, value);
+	return mech_stock_done(minor, major);
 }
 
-OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
-			       gss_buffer_t value)
+static OM_uint32 set_on_acceptor(OM_uint32 *minor, gss_const_OID option)
 {
-	err_t err = 0;
-
-	if (is_option(option, SET_CRED_RCACHE)) {
-		err = set_rcache(c, value);
-		return err ? mech_fail(minor, GSS_S_FAILURE, err) : GSS_S_COMPLETE;
-	}
-	if (is_option(option, ALLOWABLE_ENCTYPES))
-		err = allowable_etypes(c, value);
-	if (err)
-		return mech_fail(minor, GSS_S_FAILURE, err);
-	if (c->stock)
-		return set_on_stock(minor, c, option, value);
 	if (is_option(option, COPY_CCACHE))
 		return mech_fail(minor, GSS_S_FAILURE,
 				 err_set(G_BAD_USAGE, "an acceptor credential has no tickets to copy"));
@@ -190,4 +251,25 @@ OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_
 		return GSS_S_COMPLETE;
 	return mech_fail(minor, GSS_S_UNAVAILABLE,
 			 err_set(EINVAL, "this credential option is not known"));
+}
+
+OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
+			       gss_buffer_t value)
+{
+	err_t err = 0;
+
+	if (!fits(option, value))
+		return mech_fail(minor, GSS_S_FAILURE, err_set(EINVAL, "the value of a credential "
+							       "option has the wrong size"));
+	if (!c->keytab)
+		return set_on_stock(minor, c, option, value);
+	if (is_option(option, SET_CRED_RCACHE)) {
+		err = set_rcache(c, value);
+		return err ? mech_fail(minor, GSS_S_FAILURE, err) : GSS_S_COMPLETE;
+	}
+	if (is_option(option, ALLOWABLE_ENCTYPES))
+		err = allowable_etypes(c, value);
+	if (err)
+		return mech_fail(minor, GSS_S_FAILURE, err);
+	return c->stock ? set_on_stock(minor, c, option, value) : set_on_acceptor(minor, option);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "keystore/conf.h"
+#include "keystore/reveal.h"
 
 /* RFC 4121 2: key usages of per-message tokens */
 enum { ACCEPTOR_SEAL = 22, ACCEPTOR_SIGN, INITIATOR_SEAL, INITIATOR_SIGN };
@@ -87,15 +88,53 @@ static err_t prepare_primary(struct mech_ctx *c, const struct roles *r)
 	return ks_key_prepare(mech_ctx_send_key(c), uses, sizeof(uses) / sizeof(uses[0]));
 }
 
-/* Only what the peer sent before it knew the acceptor's subkey comes under this key. */
-static err_t park_secondary(struct mech_ctx *c, const struct roles *r)
+/*
+ * RFC 3961's PRF has a derived key of its own.  RFC 8009's takes the base,
+ * from which all others follow: it is kept by policy alone.
+ */
+static bool keeps_prf(const struct mech_ctx *c, const struct ks_key *k)
 {
-	const struct ks_use uses[] = {
-		{ r->recv_seal, KS_OPEN }, { r->recv_sign, KS_CHECKSUM },
-		{ r->recv_seal, KS_CHECKSUM },
-	};
+	return c->keep_prf || ks_key_etype(k)->family == KS_RFC3962;
+}
 
-	return ks_key_park(c->initiator_key, uses, sizeof(uses) / sizeof(uses[0]));
+/* What is rarely wanted of a key: one C_Encrypt each, no object until it is. */
+static err_t park(const struct mech_ctx *c, struct ks_key *k, bool receives)
+{
+	const struct roles r = roles_of(c);
+	struct ks_use uses[4];
+	size_t n = 0;
+
+	if (keeps_prf(c, k))
+		uses[n++] = (struct ks_use){ 0, KS_PRF };
+	if (receives) {
+		uses[n++] = (struct ks_use){ r.recv_seal, KS_OPEN };
+		uses[n++] = (struct ks_use){ r.recv_sign, KS_CHECKSUM };
+		uses[n++] = (struct ks_use){ r.recv_seal, KS_CHECKSUM };
+	}
+	return n ? ks_key_park(k, uses, n) : 0;
+}
+
+/* Under the initiator's comes only what the peer sent before it knew the acceptor's subkey. */
+static err_t park_rest(struct mech_ctx *c)
+{
+	err_t err = park(c, mech_ctx_send_key(c), false);
+
+	if (!err && c->acceptor_key && c->initiator_key)
+		err = park(c, c->initiator_key, true);
+	return err;
+}
+
+static err_t keep_raw(struct mech_ctx *c)
+{
+	struct ks_key *const keys[] = { c->initiator_key, c->acceptor_key, c->session_key };
+	err_t err = 0;
+
+	if (!c->keep_raw)
+		return 0;
+	for (size_t i = 0; !err && i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i])
+			err = ks_reveal_keep(keys[i]);
+	return err;
 }
 
 static void forget(struct ks_key *k)
@@ -112,13 +151,15 @@ err_t mech_ctx_settle_keys(struct mech_ctx *c)
 	if (!mech_ctx_send_key(c))
 		return err_set(ERR_INTERNAL, "a context is settled without a key");
 	err = prepare_primary(c, &r);
-	if (!err && c->acceptor_key && c->initiator_key)
-		err = park_secondary(c, &r);
+	if (!err)
+		err = park_rest(c);
+	if (!err)
+		err = keep_raw(c);
 
 	forget(c->initiator_key);
 	forget(c->acceptor_key);
 	forget(c->session_key);
-	if (c->state != MECH_WAIT_DCE)
+	if (c->state != MECH_WAIT_DCE && !c->keep_raw)
 		ks_key_unref(&c->session_key);
 	return err;
 }

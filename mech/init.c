@@ -9,20 +9,24 @@ static err_t begin(struct mech_ctx **ctx)
 	err_t err = mech_ctx_new(true, ctx);
 
 	if (!err)
-		err = mech_session_token(&(*ctx)->session_token, &(*ctx)->must_move);
+		err = mech_session_token(*ctx);
 	if (err)
 		mech_ctx_free(ctx);
 	return err;
 }
 
-static OM_uint32 check_handles(OM_uint32 *minor, const struct mech_ctx *c,
+static OM_uint32 check_handles(OM_uint32 *minor, struct mech_ctx **ctx,
 			       const struct mech_cred *cred)
 {
-	if (c && !c->stock)
+	/* The stock mechanism's context does not survive this, either. */
+	if (*ctx && !(*ctx)->stock) {
+		mech_ctx_free(ctx);
 		return mech_fail(minor, GSS_S_FAILURE,
 				 err_set(KG_CONTEXT_ESTABLISHED, "the security context is already "
 					 "established, or failed"));
-	if (cred && !cred->stock)
+	}
+	/* It is read in the first call alone. */
+	if (cred && !cred->stock && !*ctx)
 		return mech_fail(minor, GSS_S_NO_CRED,
 				 err_set(G_CRED_USAGE_MISMATCH, "a credential for accepting cannot "
 					 "initiate"));
@@ -45,7 +49,7 @@ OM_uint32 mech_init(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *c
 	OM_uint32 major;
 	err_t err;
 
-	major = check_handles(minor, *ctx, cred);
+	major = check_handles(minor, ctx, cred);
 	if (GSS_ERROR(major))
 		return major;
 	err = first ? begin(ctx) : 0;

@@ -1,5 +1,6 @@
 /* One libkrb5 context per thread: making one for every call costs more than the call. */
 #include "mech/mech.h"
+#include "mech/settings.h"
 
 #include <com_err.h>
 #include <errno.h>
@@ -95,6 +96,8 @@ static err_t slot_fill(struct slot *s)
 		return err_set(code, "libkrb5 cannot start: %s", error_message(code));
 	s->pid = getpid();
 	s->made = seconds();
+	/* kept by the context's address, which a new one may share with the last */
+	mech_settings_forget();
 	return 0;
 }
 

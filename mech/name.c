@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mech/codes.h"
+#include "mech/composite.h"
 #include "pkcs11/bytes.h"
 
 /* Takes ownership of stock on success. */
@@ -129,6 +131,16 @@ static OM_uint32 import_stock(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t
 	return major;
 }
 
+/* The stock mechanism reads these without asking how many octets there are. */
+static err_t check_octets(const gss_buffer_desc *text, gss_const_OID type)
+{
+	if (is_exported(type))
+		return mech_composite_check(text);
+	if (mech_oid_equal(type, GSS_C_NT_MACHINE_UID_NAME) && text->length < sizeof(uid_t))
+		return err_set(G_WRONG_SIZE, "a user's number has %zu octets", sizeof(uid_t));
+	return 0;
+}
+
 OM_uint32 mech_name_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t text, gss_OID type,
 			   struct mech_name **out)
 {
@@ -139,6 +151,9 @@ OM_uint32 mech_name_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t te
 	err_t err = 0;
 
 	*out = NULL;
+	err = check_octets(text, type);
+	if (err)
+		return mech_fail(minor, GSS_S_BAD_NAME, err);
 	if (is_exported(type))
 		err = real_token(text, &fixed, &in.length);
 	if (err)
@@ -175,6 +190,7 @@ err_t mech_name_dup(const struct mech_name *n, struct mech_name **out)
 	err = mech_name_wrap(stock, out);
 	if (err)
 		return err;
+	(*out)->client = n->client;
 	if ((n->service && !((*out)->service = strdup(n->service)))
 	    || (n->host && !((*out)->host = strdup(n->host)))) {
 		mech_name_free(out);

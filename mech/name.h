@@ -10,6 +10,7 @@
 struct mech_name {
 	gss_name_t stock;        /* the stock mechanism's MN; always set */
 	char *service, *host;    /* host-based only: "svc" / "svc@host"; host may be NULL */
+	bool client;             /* an acceptor's peer without attributes, which its exported form says */
 };
 
 /* Takes a stock name that came out of a call that succeeded; releases it on failure.  NULL gives NULL. */

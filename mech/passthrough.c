@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mech/layer.h"
 #include "pkcs11/bytes.h"
 
 OM_uint32 mech_stock_acquire(OM_uint32 *minor, const struct mech_wish *w, gss_cred_usage_t usage,
@@ -99,32 +100,6 @@ OM_uint32 mech_stock_import_cred(OM_uint32 *minor, gss_const_OID mech, const gss
 	return major;
 }
 
-/*
- * The layer keeps a context as { itself, OID, mechanism's handle } and gives
- * gss_export_sec_context the address of the last; it then writes its OID in
- * front of the token.  The concatenated OID means nothing to a process without
- * this module, and "to the stock mechanism" to one with it.  So it is cut down
- * to the real one, in place, when the context is going away anyhow.
- */
-struct layer_ctx {
-	struct layer_ctx *self;
-	gss_OID oid;
-	gss_ctx_id_t handle;
-};
-
-static void tell_real_oid(gss_ctx_id_t *handle)
-{
-	struct layer_ctx *l = (struct layer_ctx *)((char *)handle
-						   - offsetof(struct layer_ctx, handle));
-	gss_OID real;
-
-	if (l->self != l || !mech_oid_equal(l->oid, mech_oid_stock(l->oid)))
-		return;
-	real = mech_oid_real(l->oid);
-	memcpy(l->oid->elements, real->elements, real->length);
-	l->oid->length = real->length;
-}
-
 OM_uint32 mech_stock_export_ctx(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buffer_t token)
 {
 	struct mech_ctx *c = (struct mech_ctx *)*handle;
@@ -144,7 +119,7 @@ OM_uint32 mech_stock_export_ctx(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buff
 	/* the stock context is gone either way */
 	mech_ctx_free(&c);
 	if (major == GSS_S_COMPLETE)
-		tell_real_oid(handle);
+		mech_layer_tell_real(handle);
 	*handle = GSS_C_NO_CONTEXT;
 	return major;
 }

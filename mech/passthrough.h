@@ -20,6 +20,14 @@ OM_uint32 mech_stock_import_cred(OM_uint32 *minor, gss_const_OID mech, const gss
 				 gss_cred_id_t *out);
 
 /*
+ * For copies that gss_add_cred makes: notes of which mechanism the credential
+ * is that this token was just made from (stock NULL: forget); GSS_C_NO_OID for
+ * a token that is not the one.
+ */
+void mech_copy_note(gss_cred_id_t stock, const gss_buffer_desc *token);
+gss_OID mech_copy_mech(const gss_buffer_desc *token);
+
+/*
  * *handle is the mechanism layer's own slot for the context: on success the
  * context is gone, and the layer has been told the real OID, so that any
  * process can import the token.

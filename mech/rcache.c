@@ -248,37 +248,61 @@ static bool has_type(const char *name, const char *type)
 	return strncmp(name, type, n) == 0 && name[n] == ':';
 }
 
-static err_t store_named(const char *name, struct search *s)
+static err_t check_name(const char *name)
 {
 	if (!strchr(name, ':'))
 		return err_set(KRB5_RC_PARSE, "\"%s\" is not the name of a replay cache: "
 			       "write dfl:, file2:PATH or none:", name);
-	if (has_type(name, "none"))
+	if (has_type(name, "none") || has_type(name, "dfl") || has_type(name, "file2"))
 		return 0;
-	if (has_type(name, "dfl"))
-		return store_default(s);
-	if (has_type(name, "file2"))
-		return store_file(name + strlen("file2:"), s);
 	return err_set(KRB5_RC_TYPE_NOTFOUND, "\"%s\" is not a kind of replay cache: "
 		       "write dfl:, file2:PATH or none:", name);
 }
 
-err_t mech_rcache_store(const char *name, const char *configured,
-			const uint8_t tag[RCACHE_TAG_LEN], uint32_t now, uint32_t skew)
+static err_t store_named(const char *name, struct search *s)
 {
-	struct search s = { .tag = tag, .now = now, .skew = skew, .avail = -1 };
-	char typed[64];
+	err_t err = check_name(name);
+
+	if (err || has_type(name, "none"))
+		return err;
+	if (has_type(name, "dfl"))
+		return store_default(s);
+	return store_file(name + strlen("file2:"), s);
+}
+
+enum { TYPED = 64 };
+
+/* In libkrb5's order; typed is room for a name that is a type alone. */
+static const char *choose(const char *name, const char *configured, char typed[TYPED])
+{
 	const char *type;
 
 	if (!name)
 		name = secure_getenv("KRB5RCACHENAME");
 	type = name ? NULL : secure_getenv("KRB5RCACHETYPE");
 	if (type) {
-		snprintf(typed, sizeof(typed), "%s:", type);
+		snprintf(typed, TYPED, "%s:", type);
 		name = typed;
 	}
 	if (!name)
 		name = configured ? configured : "dfl:";
+	return name;
+}
+
+err_t mech_rcache_store(const char *name, const char *configured,
+			const uint8_t tag[RCACHE_TAG_LEN], uint32_t now, uint32_t skew)
+{
+	struct search s = { .tag = tag, .now = now, .skew = skew, .avail = -1 };
+	char typed[TYPED];
+
+	name = choose(name, configured, typed);
 	trace("accept: replay cache %s", name);
 	return store_named(name, &s);
+}
+
+err_t mech_rcache_check(const char *name, const char *configured)
+{
+	char typed[TYPED];
+
+	return check_name(choose(name, configured, typed));
 }

@@ -28,6 +28,9 @@ MUST err_t mech_rcache_tag(const struct ks_etype *e, const uint8_t *cipher, size
 MUST err_t mech_rcache_store(const char *name, const char *configured,
 			     const uint8_t tag[RCACHE_TAG_LEN], uint32_t now, uint32_t skew);
 
+/* Whether such a name can be a replay cache's at all: KRB5_RC_PARSE, KRB5_RC_TYPE_NOTFOUND. */
+MUST err_t mech_rcache_check(const char *name, const char *configured);
+
 /* SipHash-2-4 with a 16-octet key (Aumasson, Bernstein). */
 uint64_t mech_siphash(const uint8_t key[16], const uint8_t *p, size_t len);
 

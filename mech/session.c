@@ -18,7 +18,7 @@ static struct {
 	time_t made;             /* CLOCK_MONOTONIC */
 	char *config;            /* KRB5_CONFIG at that time */
 	struct tok *token;
-	bool must_move;
+	bool must_move, keep_prf, keep_raw;
 } known;
 
 /* A child has the lock free and what it guards whole, whoever forked. */
@@ -52,7 +52,7 @@ static const char *config_name(void)
 	return s ? s : "";
 }
 
-static bool look_up(struct tok **token, bool *must_move)
+static bool look_up(struct mech_ctx *c)
 {
 	bool fresh;
 
@@ -60,14 +60,16 @@ static bool look_up(struct tok **token, bool *must_move)
 	fresh = known.pid == getpid() && seconds() - known.made <= MAX_AGE
 		&& !strcmp(known.config, config_name());
 	if (fresh) {
-		*token = known.token ? ks_token_ref(known.token) : NULL;
-		*must_move = known.must_move;
+		c->session_token = known.token ? ks_token_ref(known.token) : NULL;
+		c->must_move = known.must_move;
+		c->keep_prf = known.keep_prf;
+		c->keep_raw = known.keep_raw;
 	}
 	pthread_mutex_unlock(&lock);
 	return fresh;
 }
 
-static void remember(struct tok *token, bool must_move)
+static void remember(const struct mech_ctx *c)
 {
 	struct tok *old;
 	char *config = strdup(config_name()), *old_config;
@@ -80,24 +82,24 @@ static void remember(struct tok *token, bool must_move)
 	known.pid = getpid();
 	known.made = seconds();
 	known.config = config;
-	known.token = token ? ks_token_ref(token) : NULL;
-	known.must_move = must_move;
+	known.token = c->session_token ? ks_token_ref(c->session_token) : NULL;
+	known.must_move = c->must_move;
+	known.keep_prf = c->keep_prf;
+	known.keep_raw = c->keep_raw;
 	pthread_mutex_unlock(&lock);
 	free(old_config);
 	ks_token_unref(&old);
 }
 
-err_t mech_session_token(struct tok **token, bool *must_move)
+err_t mech_session_token(struct mech_ctx *c)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct ks_conf conf;
 	krb5_context k5;
 	err_t err;
 
-	*token = NULL;
-	*must_move = false;
 	pthread_once(&once, watch_forks);
-	if (look_up(token, must_move))
+	if (look_up(c))
 		return 0;
 	/* a libkrb5 that does not start is for the stock mechanism to report */
 	if (mech_krb5(&k5))
@@ -105,13 +107,16 @@ err_t mech_session_token(struct tok **token, bool *must_move)
 	err = ks_conf_read(k5, NULL, &conf);
 	if (err)
 		return err;
-	err = ks_conf_session_token(&conf, token);
-	*must_move = *token && conf.exposure == KS_CONF_ON_TOKEN;
+	err = ks_conf_session_token(&conf, &c->session_token);
+	c->must_move = c->session_token && conf.exposure == KS_CONF_ON_TOKEN;
+	c->keep_prf = conf.prf;
+	c->keep_raw = ks_conf_gives_keys(&conf);
 	ks_conf_fini(&conf);
 	if (err)
 		return err;
-	if (*token)
-		trace("initiators: session keys go to token \"%s\"", ks_token_label(*token));
-	remember(*token, *must_move);
+	if (c->session_token)
+		trace("initiators: session keys go to token \"%s\"",
+		      ks_token_label(c->session_token));
+	remember(c);
 	return 0;
 }

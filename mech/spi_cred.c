@@ -61,8 +61,12 @@ OM_uint32 gssi_acquire_cred_with_password(OM_uint32 *minor, const gss_name_t nam
 	return acquire(minor, &w, out, mechs, time_rec);
 }
 
-static OM_uint32 no_initiator(OM_uint32 *minor)
+static OM_uint32 no_initiator(OM_uint32 *minor, gss_cred_usage_t usage)
 {
+	if (usage != GSS_C_INITIATE)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "a credential for somebody else can only "
+					 "initiate"));
 	return mech_fail(minor, GSS_S_NO_CRED,
 			 err_set(G_CRED_USAGE_MISMATCH, "a credential for accepting cannot "
 				 "initiate"));
@@ -86,10 +90,11 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 		*mechs = GSS_C_NO_OID_SET;
 	if (time_rec)
 		*time_rec = 0;
-	if (!name || (i && !i->stock))
-		return no_initiator(minor);
+	if (i && !i->stock)
+		return no_initiator(minor, usage);
 	major = gss_acquire_cred_impersonate_name(minor, i ? i->stock : GSS_C_NO_CREDENTIAL,
-						  spi_name(name)->stock, time_req, &stock_mechs,
+						  name ? spi_name(name)->stock : GSS_C_NO_NAME,
+						  time_req, &stock_mechs,
 						  usage, &stock, NULL, time_rec);
 	if (GSS_ERROR(major))
 		return mech_stock_done(minor, major);
@@ -128,7 +133,7 @@ OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_name_t *na
 	struct mech_cred *c = spi_cred(cred);
 	gss_name_t stock = GSS_C_NO_NAME;
 	struct mech_name *n = NULL;
-	OM_uint32 major;
+	OM_uint32 major, unused;
 
 	*minor = 0;
 	spi_give_name(NULL, name);
@@ -141,7 +146,10 @@ OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_name_t *na
 		spi_give_name(n, name);
 		return major;
 	}
-	major = gss_inquire_cred(minor, c->stock, name ? &stock : NULL, lifetime, usage, mechs);
+	/* the layer loses the name of a credential that has expired: so it is asked for last */
+	major = gss_inquire_cred(minor, c->stock, NULL, lifetime ? lifetime : &unused, usage, mechs);
+	if (major == GSS_S_COMPLETE && name)
+		major = gss_inquire_cred(minor, c->stock, &stock, NULL, NULL, NULL);
 	return give_stock_name(minor, major, stock, name);
 }
 
@@ -168,6 +176,7 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t cred, gss_OI
 				    int *usage)
 {
 	struct mech_cred *c = spi_cred(cred);
+	gss_cred_id_t from = c ? c->stock : GSS_C_NO_CREDENTIAL;
 	gss_name_t stock = GSS_C_NO_NAME;
 	OM_uint32 major;
 
@@ -175,9 +184,11 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t cred, gss_OI
 	spi_give_name(NULL, name);
 	if (c && c->keytab)
 		return inquire_own(minor, c, name, init_time, accept_time, usage);
-	major = gss_inquire_cred_by_mech(minor, c ? c->stock : GSS_C_NO_CREDENTIAL,
-					 mech_oid_stock(mech), name ? &stock : NULL, init_time,
+	major = gss_inquire_cred_by_mech(minor, from, mech_oid_stock(mech), NULL, init_time,
 					 accept_time, usage);
+	if (major == GSS_S_COMPLETE && name)
+		major = gss_inquire_cred_by_mech(minor, from, mech_oid_stock(mech), &stock, NULL,
+						 NULL, NULL);
 	return give_stock_name(minor, major, stock, name);
 }
 
@@ -208,9 +219,19 @@ OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *cred, const gss_
 	if (!c || !option)
 		return mech_fail(minor, GSS_S_UNAVAILABLE,
 				 err_set(EINVAL, "an option without a credential"));
-	if (c->keytab)
-		return mech_cred_set_option(minor, c, option, value);
-	return mech_stock_done(minor, gss_set_cred_option(minor, &c->stock, option, value));
+	return mech_cred_set_option(minor, c, option, value);
+}
+
+/* The stock mechanism gives no reason with these two. */
+static OM_uint32 stored_own(OM_uint32 *minor, OM_uint32 major)
+{
+	if (major == GSS_S_DUPLICATE_ELEMENT)
+		return mech_fail(minor, major, err_set(EEXIST, "there are credentials in that cache "
+						       "already: ask for them to be overwritten"));
+	if (major == GSS_S_CREDENTIALS_EXPIRED)
+		return mech_fail(minor, major, err_set(KRB5KRB_AP_ERR_TKT_EXPIRED, "the credential's "
+						       "tickets have expired"));
+	return mech_stock_done(minor, major);
 }
 
 OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_usage_t usage,
@@ -219,6 +240,7 @@ OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_us
 			       gss_cred_usage_t *usage_stored)
 {
 	struct mech_cred *c = spi_cred(cred);
+	OM_uint32 major;
 
 	*minor = 0;
 	if (stored)
@@ -227,9 +249,9 @@ OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_us
 		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
 	if (!c->stock)
 		return mech_fail(minor, GSS_S_FAILURE, G_STORE_ACCEPTOR_CRED_NOSUPP);
-	return mech_stock_done(minor, gss_store_cred_into(minor, c->stock, usage,
-							  mech_oid_stock(mech), overwrite, deflt,
-							  store, stored, usage_stored));
+	major = gss_store_cred_into(minor, c->stock, usage, mech_oid_stock(mech), overwrite, deflt,
+				    store, stored, usage_stored);
+	return c->keytab ? stored_own(minor, major) : mech_stock_done(minor, major);
 }
 
 OM_uint32 gssi_store_cred(OM_uint32 *minor, const gss_cred_id_t cred, gss_cred_usage_t usage,
@@ -243,14 +265,16 @@ OM_uint32 gssi_store_cred(OM_uint32 *minor, const gss_cred_id_t cred, gss_cred_u
 OM_uint32 gssi_export_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_buffer_t token)
 {
 	struct mech_cred *c = spi_cred(cred);
+	OM_uint32 major;
 
 	*minor = 0;
 	spi_empty(token);
 	if (!c)
 		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
-	if (c->keytab)
-		return mech_cred_export(minor, c, token);
-	return mech_stock_export_cred(minor, c->stock, token);
+	major = c->keytab ? mech_cred_export(minor, c, token)
+			  : mech_stock_export_cred(minor, c->stock, token);
+	mech_copy_note(GSS_ERROR(major) ? GSS_C_NO_CREDENTIAL : c->stock, token);
+	return major;
 }
 
 OM_uint32 gssi_import_cred_by_mech(OM_uint32 *minor, gss_OID mech, gss_buffer_t token,
@@ -278,5 +302,5 @@ OM_uint32 gssi_import_cred_by_mech(OM_uint32 *minor, gss_OID mech, gss_buffer_t 
 
 OM_uint32 gssi_import_cred(OM_uint32 *minor, gss_buffer_t token, gss_cred_id_t *out)
 {
-	return gssi_import_cred_by_mech(minor, GSS_C_NO_OID, token, out);
+	return gssi_import_cred_by_mech(minor, mech_copy_mech(token), token, out);
 }

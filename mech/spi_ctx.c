@@ -1,4 +1,5 @@
 /* Entry points for contexts. */
+#include "mech/blob.h"
 #include "mech/codes.h"
 #include "mech/passthrough.h"
 #include "mech/spi.h"
@@ -9,6 +10,11 @@ static OM_uint32 no_context(OM_uint32 *minor)
 {
 	return mech_fail(minor, GSS_S_NO_CONTEXT,
 			 err_set(KG_CTX_INCOMPLETE, "the security context is not established"));
+}
+
+static OM_uint32 no_oid(OM_uint32 *minor)
+{
+	return mech_fail(minor, GSS_S_CALL_INACCESSIBLE_READ, err_set(EINVAL, "no OID was given"));
 }
 
 OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id_t *ctx,
@@ -212,11 +218,13 @@ OM_uint32 gssi_inquire_sec_context_by_oid(OM_uint32 *minor, const gss_ctx_id_t c
 
 	*minor = 0;
 	*set = GSS_C_NO_BUFFER_SET;
-	if (!c || !what)
-		return no_context(minor);
-	if (c->stock)
+	if (c && c->stock)
 		return mech_stock_done(minor, gss_inquire_sec_context_by_oid(minor, c->stock, what,
 									     set));
+	if (!what)
+		return no_oid(minor);
+	if (!c)
+		return no_context(minor);
 	return mech_ctx_inquire_oid(minor, c, what, set);
 }
 
@@ -229,6 +237,8 @@ OM_uint32 gssi_set_sec_context_option(OM_uint32 *minor, gss_ctx_id_t *ctx, const
 	if (c && c->stock)
 		return mech_stock_done(minor, gss_set_sec_context_option(minor, &c->stock, option,
 									 value));
+	if (!option)
+		return no_oid(minor);
 	return mech_fail(minor, GSS_S_UNAVAILABLE,
 			 err_set(EINVAL, "this option of a security context is not known"));
 }
@@ -241,11 +251,13 @@ OM_uint32 gssi_export_sec_context(OM_uint32 *minor, gss_ctx_id_t *ctx, gss_buffe
 	spi_empty(token);
 	if (!c)
 		return no_context(minor);
-	if (c->stock)
+	if (!c->stock)
+		return mech_ctx_export(minor, ctx, token);
+	if (!c->session_token)
 		return mech_stock_export_ctx(minor, ctx, token);
 	return mech_fail(minor, GSS_S_UNAVAILABLE,
-			 err_set(ERR_UNSUPPORTED, "a security context with keys on a token cannot be "
-				 "exported in this version"));
+			 err_set(KG_CTX_INCOMPLETE, "a security context whose keys go to a token is "
+				 "exported once it is established"));
 }
 
 OM_uint32 gssi_import_sec_context_by_mech(OM_uint32 *minor, gss_OID mech, gss_buffer_t token,
@@ -256,7 +268,10 @@ OM_uint32 gssi_import_sec_context_by_mech(OM_uint32 *minor, gss_OID mech, gss_bu
 
 	*minor = 0;
 	*ctx = GSS_C_NO_CONTEXT;
-	major = mech_stock_import_ctx(minor, mech, token, &c);
+	if (mech_blob_is(token, MECH_BLOB_CTX))
+		major = mech_ctx_import(minor, token, &c);
+	else
+		major = mech_stock_import_ctx(minor, mech, token, &c);
 	*ctx = (gss_ctx_id_t)c;
 	return major;
 }
@@ -277,7 +292,5 @@ OM_uint32 gssi_pseudo_random(OM_uint32 *minor, gss_ctx_id_t ctx, int key, const 
 		return no_context(minor);
 	if (c->stock)
 		return mech_stock_done(minor, gss_pseudo_random(minor, c->stock, key, in, len, out));
-	return mech_fail(minor, GSS_S_UNAVAILABLE,
-			 err_set(ERR_UNSUPPORTED, "pseudo-random output of a context with keys on a "
-				 "token is not available in this version"));
+	return mech_ctx_prf(minor, c, key, in, len, out);
 }

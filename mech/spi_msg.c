@@ -14,6 +14,16 @@ static OM_uint32 check(OM_uint32 *minor, const struct mech_ctx *c)
 			 err_set(KG_CTX_INCOMPLETE, "the security context is not established"));
 }
 
+/* Before sending: an unknown quality of protection is told first, as by the stock mechanism. */
+static OM_uint32 check_qop(OM_uint32 *minor, const struct mech_ctx *c, gss_qop_t qop)
+{
+	if (c && qop != GSS_C_QOP_DEFAULT)
+		return mech_fail(minor, GSS_S_BAD_QOP,
+				 err_set(G_UNKNOWN_QOP, "quality of protection %u is not known: use "
+					 "GSS_C_QOP_DEFAULT", (unsigned)qop));
+	return check(minor, c);
+}
+
 static bool is_stock(const struct mech_ctx *c)
 {
 	return c && c->stock;
@@ -34,7 +44,7 @@ OM_uint32 gssi_get_mic(OM_uint32 *minor, gss_ctx_id_t ctx, gss_qop_t qop, gss_bu
 	spi_empty(token);
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_get_mic(minor, c->stock, qop, msg, token));
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return msg ? mech_get_mic(minor, c, qop, msg, token) : no_buffer(minor);
@@ -70,7 +80,7 @@ OM_uint32 gssi_wrap(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t qop,
 						       out));
 	if (conf_state)
 		*conf_state = 0;
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return in ? mech_wrap(minor, c, conf, qop, in, conf_state, out) : no_buffer(minor);
@@ -107,7 +117,7 @@ OM_uint32 gssi_wrap_size_limit(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss
 		return mech_stock_done(minor, gss_wrap_size_limit(minor, c->stock, conf, qop, limit,
 								  max));
 	*max = 0;
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	return GSS_ERROR(major) ? major : mech_wrap_size_limit(minor, c, conf, qop, limit, max);
 }
 
@@ -123,7 +133,7 @@ OM_uint32 gssi_wrap_iov(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t 
 							   iov, n));
 	if (conf_state)
 		*conf_state = 0;
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return iov ? mech_wrap_iov(minor, c, conf, qop, conf_state, iov, n) : no_buffer(minor);
@@ -161,7 +171,7 @@ OM_uint32 gssi_wrap_iov_length(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss
 								  conf_state, iov, n));
 	if (conf_state)
 		*conf_state = 0;
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return iov ? mech_wrap_iov_length(minor, c, conf, qop, conf_state, iov, n)
@@ -177,7 +187,7 @@ OM_uint32 gssi_get_mic_iov(OM_uint32 *minor, gss_ctx_id_t ctx, gss_qop_t qop,
 	*minor = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_get_mic_iov(minor, c->stock, qop, iov, n));
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return iov ? mech_get_mic_iov(minor, c, qop, iov, n) : no_buffer(minor);
@@ -192,7 +202,7 @@ OM_uint32 gssi_get_mic_iov_length(OM_uint32 *minor, gss_ctx_id_t ctx, gss_qop_t 
 	*minor = 0;
 	if (is_stock(c))
 		return mech_stock_done(minor, gss_get_mic_iov_length(minor, c->stock, qop, iov, n));
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return iov ? mech_get_mic_iov_length(minor, c, qop, iov, n) : no_buffer(minor);
@@ -228,7 +238,7 @@ OM_uint32 gssi_wrap_aead(OM_uint32 *minor, gss_ctx_id_t ctx, int conf, gss_qop_t
 							    conf_state, out));
 	if (conf_state)
 		*conf_state = 0;
-	major = check(minor, c);
+	major = check_qop(minor, c, qop);
 	if (GSS_ERROR(major))
 		return major;
 	return in ? mech_wrap_aead(minor, c, conf, qop, assoc, in, conf_state, out)

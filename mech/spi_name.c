@@ -44,12 +44,17 @@ OM_uint32 gssi_display_name(OM_uint32 *minor, gss_name_t name, gss_buffer_t text
 
 OM_uint32 gssi_display_name_ext(OM_uint32 *minor, gss_name_t name, gss_OID type, gss_buffer_t text)
 {
+	OM_uint32 major;
+
 	*minor = 0;
 	spi_empty(text);
 	if (!name)
 		return no_name(minor);
-	return mech_stock_done(minor, gss_display_name_ext(minor, spi_name(name)->stock, type,
-							   text));
+	major = gss_display_name_ext(minor, spi_name(name)->stock, type, text);
+	if (major == GSS_S_UNAVAILABLE && !*minor)
+		return mech_fail(minor, major, err_set(EINVAL, "a Kerberos name has no display form "
+						       "of that type"));
+	return mech_stock_done(minor, major);
 }
 
 OM_uint32 gssi_release_name(OM_uint32 *minor, gss_name_t *name)
@@ -100,10 +105,15 @@ OM_uint32 gssi_export_name(OM_uint32 *minor, const gss_name_t name, gss_buffer_t
 
 OM_uint32 gssi_export_name_composite(OM_uint32 *minor, gss_name_t name, gss_buffer_t token)
 {
+	OM_uint32 ignored;
+
 	*minor = 0;
 	spi_empty(token);
 	if (!name)
 		return no_name(minor);
+	/* The question makes the stock name remember that it has no attributes. */
+	if (spi_name(name)->client)
+		(void)gss_inquire_name(&ignored, spi_name(name)->stock, NULL, NULL, NULL);
 	return mech_stock_done(minor, gss_export_name_composite(minor, spi_name(name)->stock,
 								token));
 }

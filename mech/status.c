@@ -4,6 +4,7 @@
 
 #include <com_err.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,40 @@ static OM_uint32 give_text(OM_uint32 *minor, const char *s, gss_buffer_t text)
 	return GSS_S_COMPLETE;
 }
 
+/* What to do about a code whose own text is no longer at hand: it is kept per thread, for a while. */
+static const struct {
+	err_t err;
+	const char *cure;
+} cures[] = {
+	{ ERR_URI, "see gss-pkcs11(7) for what it may have" },
+	{ ERR_CONFIG, "check [appdefaults] gssp11 in krb5.conf" },
+	{ ERR_MODULE, "check module-path and that the file can be loaded" },
+	{ ERR_TOKEN_ABSENT, "plug it in, or correct the URI" },
+	{ ERR_TOKEN_AMBIGUOUS, "add serial= to the URI" },
+	{ ERR_TOKEN_FAILED, "check the device" },
+	{ ERR_PIN_MISSING, "add pin-source=file:... to the URI" },
+	{ ERR_PIN_SOURCE, "give the file to the service's user, mode 0600" },
+	{ ERR_PIN_WRONG, "correct the PIN file and start the program again" },
+	{ ERR_PIN_LOCKED, "unlock it with the token's own tool" },
+	{ ERR_UNSUPPORTED, "a trace (GSSP11_TRACE) says what is missing" },
+	{ ERR_KEY_ABSENT, "import it with gssp11 keytab import" },
+	{ ERR_POLICY, "see [appdefaults] gssp11 in krb5.conf" },
+	{ ERR_FORMAT, "the sender's data is not what it should be" },
+};
+
+static OM_uint32 give_fixed(OM_uint32 *minor, const char *fixed, err_t err, gss_buffer_t text)
+{
+	char s[256];
+
+	for (size_t i = 0; i < sizeof(cures) / sizeof(cures[0]); i++) {
+		if (cures[i].err != err)
+			continue;
+		snprintf(s, sizeof(s), "%s: %s", fixed, cures[i].cure);
+		return give_text(minor, s, text);
+	}
+	return give_text(minor, fixed, text);
+}
+
 OM_uint32 mech_display_minor(OM_uint32 *minor, OM_uint32 value, OM_uint32 *context,
 			     gss_buffer_t text)
 {
@@ -101,6 +136,8 @@ OM_uint32 mech_display_minor(OM_uint32 *minor, OM_uint32 value, OM_uint32 *conte
 		return mech_fail(minor, GSS_S_FAILURE, G_BAD_MSG_CTX);
 	if (!value)
 		return give_text(minor, "Unknown error", text);
+	if (own && own == err_fixed_text((err_t)value))
+		return give_fixed(minor, own, (err_t)value, text);
 	if (own)
 		return give_text(minor, own, text);
 	if (ask_stock(value, text))

@@ -1,8 +1,21 @@
+/* Credential stores: finding values, and which values go together. */
 #include "mech/store.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mech/codes.h"
+#include "mech/cred.h"
+
+OM_uint32 mech_store_sane(OM_uint32 *minor, gss_const_key_value_set_t store)
+{
+	for (OM_uint32 i = 0; store && i < store->count; i++)
+		if (!store->elements || !store->elements[i].key)
+			return mech_fail(minor, GSS_S_CALL_BAD_STRUCTURE,
+					 err_set(EINVAL, "a key of the credential store is NULL"));
+	return GSS_S_COMPLETE;
+}
 
 OM_uint32 mech_store_find(OM_uint32 *minor, gss_const_key_value_set_t store, const char *key,
 			  const char **value)
@@ -18,6 +31,100 @@ OM_uint32 mech_store_find(OM_uint32 *minor, gss_const_key_value_set_t store, con
 	}
 	return GSS_S_COMPLETE;
 }
+
+OM_uint32 mech_store_read(OM_uint32 *minor, gss_const_key_value_set_t store,
+			  struct mech_stored *out)
+{
+	const struct {
+		const char *key, **value;
+	} want[] = {
+		{ "ccache", &out->ccache }, { "client_keytab", &out->client_keytab },
+		{ "keytab", &out->keytab }, { "rcache", &out->rcache },
+		{ "password", &out->password }, { "verify", &out->verify },
+	};
+	OM_uint32 major = GSS_S_COMPLETE;
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]) && !GSS_ERROR(major); i++)
+		major = mech_store_find(minor, store, want[i].key, want[i].value);
+	return major;
+}
+
+/* ---- which values go together ---- */
+
+/* The names of what the stock mechanism would open, whether this usage needs it or not. */
+static OM_uint32 check_names(OM_uint32 *minor, krb5_context k5, const struct mech_stored *s)
+{
+	krb5_keytab keytab = NULL;
+	krb5_ccache ccache = NULL;
+	krb5_error_code code = 0;
+
+	if (s->client_keytab && ks_conf_is_uri(s->client_keytab))
+		return mech_fail(minor, GSS_S_NO_CRED,
+				 err_set(ERR_UNSUPPORTED, "a client keytab on a token is not "
+					 "supported in this version: use a credential cache"));
+	if (s->ccache)
+		code = krb5_cc_resolve(k5, s->ccache, &ccache);
+	if (!code && s->client_keytab)
+		code = krb5_kt_resolve(k5, s->client_keytab, &keytab);
+	if (keytab)
+		krb5_kt_close(k5, keytab);
+	if (ccache)
+		krb5_cc_close(k5, ccache);
+	return code ? mech_fail(minor, GSS_S_NO_CRED, mech_krb5_err(k5, code)) : GSS_S_COMPLETE;
+}
+
+static OM_uint32 check_password(OM_uint32 *minor, const struct mech_wish *w,
+				const struct mech_stored *s)
+{
+	if (!s->password)
+		return GSS_S_COMPLETE;
+	if (!w->name)
+		return mech_fail(minor, GSS_S_BAD_NAME,
+				 err_set(EINVAL, "a password needs a desired name"));
+	if (w->usage == GSS_C_ACCEPT)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "a password is of no use to an acceptor"));
+	if (s->ccache || s->client_keytab)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "a password gets its own tickets: the store may "
+					 "name no ccache and no client_keytab beside it"));
+	return GSS_S_COMPLETE;
+}
+
+static OM_uint32 check_verify(OM_uint32 *minor, krb5_context k5, const struct mech_stored *s)
+{
+	krb5_principal p = NULL;
+	krb5_error_code code;
+
+	if (!s->verify)
+		return GSS_S_COMPLETE;
+	if (!s->password)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "the store's key \"verify\" needs \"password\""));
+	code = *s->verify ? krb5_parse_name(k5, s->verify, &p) : 0;
+	krb5_free_principal(k5, p);
+	return code ? mech_fail(minor, GSS_S_FAILURE, mech_krb5_err(k5, code)) : GSS_S_COMPLETE;
+}
+
+OM_uint32 mech_store_check(OM_uint32 *minor, const struct mech_wish *w,
+			   const struct mech_stored *s)
+{
+	krb5_context k5;
+	OM_uint32 major;
+	err_t err;
+
+	err = mech_krb5(&k5);
+	if (err)
+		return mech_fail(minor, GSS_S_FAILURE, err);
+	major = check_names(minor, k5, s);
+	if (!GSS_ERROR(major))
+		major = check_password(minor, w, s);
+	if (!GSS_ERROR(major))
+		major = check_verify(minor, k5, s);
+	return major;
+}
+
+/* ---- parts of a store ---- */
 
 static bool listed(const char *key, const char *const *list)
 {

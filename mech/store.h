@@ -8,6 +8,26 @@
 OM_uint32 mech_store_find(OM_uint32 *minor, gss_const_key_value_set_t store, const char *key,
 			  const char **value);
 
+/* What a store says to gss_acquire_cred_from; NULL: not given.  Strings are the store's. */
+struct mech_stored {
+	const char *ccache, *client_keytab, *keytab, *rcache, *password, *verify;
+};
+
+/* Reads it: GSS_S_DUPLICATE_ELEMENT. */
+OM_uint32 mech_store_read(OM_uint32 *minor, gss_const_key_value_set_t store,
+			  struct mech_stored *out);
+
+struct mech_wish;
+/*
+ * The stock mechanism's rules for the keys together, in its order, for stores
+ * that it does not get to see whole; and that no client keytab is on a token.
+ */
+OM_uint32 mech_store_check(OM_uint32 *minor, const struct mech_wish *w,
+			   const struct mech_stored *s);
+
+/* GSS_S_CALL_BAD_STRUCTURE for a store with a key that is NULL. */
+OM_uint32 mech_store_sane(OM_uint32 *minor, gss_const_key_value_set_t store);
+
 /*
  * A copy without the keys in drop (a NULL-terminated list); key and value
  * strings stay the original's.  *out is NULL for a NULL store and when nothing

@@ -5,7 +5,7 @@
 #
 # As root, or through sudo; with neither it prints the apt line and exits with 2.
 # No service is started by the way: a policy-rc.d forbids it while apt works, and
-# what was there before comes back afterwards.  A KDC that is installed here does
+# what was there before comes back afterwards.  A server that is installed here does
 # not start at boot either.
 set -eu
 
@@ -13,8 +13,13 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake libtool pkg-config libkrb5-
 	libp11-kit-dev libssl-dev"
 QUICKSTART_PACKAGES="$BUILD_PACKAGES softhsm2 krb5-kdc krb5-admin-server krb5-user
 	krb5-gss-samples opensc"
+# The programs that tests/server_*.sh run, and their clients.
+SERVER_PACKAGES="openssh-server openssh-client libnss-wrapper apache2
+	libapache2-mod-auth-gssapi curl krb5-pkinit postgresql postgresql-client slapd ldap-utils
+	libsasl2-modules-gssapi-mit openssl socat"
 TEST_PACKAGES="$QUICKSTART_PACKAGES libcunit1-dev libnss3 libnss3-tools p11-kit clang
-	libclang-rt-dev valgrind shellcheck universal-ctags binutils procps xz-utils"
+	libclang-rt-dev valgrind shellcheck universal-ctags binutils procps xz-utils
+	$SERVER_PACKAGES"
 
 POLICY=/usr/sbin/policy-rc.d
 
@@ -78,7 +83,10 @@ no_boot() {
 
 	for p; do
 		case $p in
-		krb5-kdc | krb5-admin-server) update-rc.d "$p" disable >/dev/null 2>&1 || true ;;
+		openssh-server) update-rc.d ssh disable >/dev/null 2>&1 || true ;;
+		krb5-kdc | krb5-admin-server | apache2 | postgresql | slapd)
+			update-rc.d "$p" disable >/dev/null 2>&1 || true
+			;;
 		esac
 	done
 }

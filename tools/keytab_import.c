@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "keystore/ktfile.h"
+#include "keystore/ref.h"
 #include "tools/tool.h"
 
 struct plan {
@@ -178,6 +179,15 @@ static void sweep_first(struct tool *t)
 		say("removed %zu objects that an interrupted import had left", gone);
 }
 
+/* Services may not be able to make it later.  Accepting works without, so failing is not fatal. */
+static void ready_to_export(struct tool *t)
+{
+	err_t err = ks_ref_ready(ks_keytab_token(t->kt));
+
+	if (err)
+		fail(t, err, "exported credentials and contexts of this token will not work");
+}
+
 static int import_all(struct plan *p)
 {
 	int status = tool_open(p->t, !(p->t->o.given & OPT_DRY_RUN));
@@ -192,6 +202,7 @@ static int import_all(struct plan *p)
 		if (p->wanted[i] && import_one(p, i) != TOOL_OK)
 			status = TOOL_FAILED;
 	}
+	ready_to_export(p->t);
 	return status;
 }
 

@@ -32,8 +32,22 @@ static const struct command commands[] = {
 	  "remove what interrupted imports left on a token",
 	  "Do not run it while another user or host imports to the same token.\n",
 	  COMMON, 0, 0, keytab_sweep },
+	{ "sweep", "", "",
+	  "remove exported security contexts that nobody imported",
+	  "Their keys are objects on the token until a process imports the context.\n"
+	  "Those younger than a day stay, unless --older-than says otherwise.\n",
+	  COMMON | OPT_DRY_RUN | OPT_OLDER_THAN, 0, 0, sweep },
 	{ NULL }
 };
+
+/* "keytab import", or "sweep" alone. */
+static const char *command_name(const struct command *c)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s%s%s", c->group, c->name[0] ? " " : "", c->name);
+	return name;
+}
 
 static void help_all(FILE *f)
 {
@@ -42,14 +56,14 @@ static void help_all(FILE *f)
 	fprintf(f, "Usage: gssp11 COMMAND [OPTION...] [ARGUMENT...]\n\n"
 		"Keeps Kerberos keys on PKCS#11 tokens.\n\nCommands:\n");
 	for (c = commands; c->group; c++)
-		fprintf(f, "  %s %-8s %s\n", c->group, c->name, c->about);
+		fprintf(f, "  %-15s %s\n", command_name(c), c->about);
 	fprintf(f, "\n\"gssp11 COMMAND --help\" says more about each, gssp11(1) everything.\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
 static void help_one(const struct command *c)
 {
-	printf("Usage: gssp11 %s %s [OPTION...]%s%s\n\n%c%s.\n", c->group, c->name,
+	printf("Usage: gssp11 %s [OPTION...]%s%s\n\n%c%s.\n", command_name(c),
 	       c->args[0] ? " " : "", c->args, c->about[0] - 'a' + 'A', c->about + 1);
 	if (c->notes)
 		printf("%s", c->notes);
@@ -62,7 +76,8 @@ static const struct command *find(const char *group, const char *name)
 	const struct command *c;
 
 	for (c = commands; c->group; c++) {
-		if (strcmp(c->group, group) == 0 && name && strcmp(c->name, name) == 0)
+		if (strcmp(c->group, group) == 0 &&
+		    (!c->name[0] || (name && strcmp(c->name, name) == 0)))
 			return c;
 	}
 	return NULL;
@@ -92,7 +107,7 @@ static int check_count(const struct tool *t)
 	if (t->o.n_args >= c->min_args && t->o.n_args <= c->max_args)
 		return TOOL_OK;
 	if (t->o.n_args < c->min_args)
-		say("%s is missing: gssp11 %s %s %s", c->args, c->group, c->name, c->args);
+		say("%s is missing: gssp11 %s %s", c->args, command_name(c), c->args);
 	else
 		say("too many arguments, from \"%s\" on", printable(t->o.args[c->max_args]));
 	return TOOL_USAGE;
@@ -114,7 +129,7 @@ static int run(struct tool *t, int argc, char **argv)
 		status = t->cmd->run(t);
 	tool_fini(t);
 	if (status == TOOL_USAGE)
-		fprintf(stderr, "Try \"gssp11 %s %s --help\".\n", t->cmd->group, t->cmd->name);
+		fprintf(stderr, "Try \"gssp11 %s --help\".\n", command_name(t->cmd));
 	return status;
 }
 
@@ -146,6 +161,7 @@ static bool fill_standard_fds(void)
 int main(int argc, char **argv)
 {
 	struct tool t = { 0 };
+	int words;
 
 	if (!fill_standard_fds())
 		return TOOL_FAILED;
@@ -161,5 +177,6 @@ int main(int argc, char **argv)
 	t.cmd = argc > 1 ? find(argv[1], argc > 2 ? argv[2] : NULL) : NULL;
 	if (!t.cmd)
 		return wrong_command(argc, argv);
-	return flush(run(&t, argc - 2, argv + 2));
+	words = t.cmd->name[0] ? 2 : 1;
+	return flush(run(&t, argc - words, argv + words));
 }

@@ -19,6 +19,7 @@ static const struct option_row rows[] = {
 	{ "kvno", "N", OPT_KVNO, "only this key version" },
 	{ "enctype", "E", OPT_ENCTYPE, "only this encryption type" },
 	{ "owner", "USER", OPT_OWNER, "work on the token as USER (needs root)" },
+	{ "older-than", "SECONDS", OPT_OLDER_THAN, "only what is that old (default: 86400)" },
 	{ "remove-file", NULL, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
 	{ "dry-run", NULL, OPT_DRY_RUN, "only say what would be done" },
 	{ "yes", NULL, OPT_YES, "do not ask" },
@@ -85,9 +86,26 @@ static int parse_enctype(struct options *o, const char *arg)
 	return TOOL_USAGE;
 }
 
+static int parse_age(struct options *o, const char *arg)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(arg, &end, 10);
+	if (arg[0] < '0' || arg[0] > '9' || *end || errno || v > INT32_MAX) {
+		say("--older-than %s: write a number of seconds from 0 to 2147483647",
+		    printable(arg));
+		return TOOL_USAGE;
+	}
+	o->older_than = (int64_t)v;
+	return TOOL_OK;
+}
+
 static int take(struct options *o, const struct option_row *row, const char *arg)
 {
-	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER)) {
+	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER |
+				   OPT_OLDER_THAN)) {
 		say("--%s is given twice", row->name);
 		return TOOL_USAGE;
 	}
@@ -105,6 +123,8 @@ static int take(struct options *o, const struct option_row *row, const char *arg
 		return parse_kvno(o, arg);
 	case OPT_ENCTYPE:
 		return parse_enctype(o, arg);
+	case OPT_OLDER_THAN:
+		return parse_age(o, arg);
 	default:
 		return TOOL_OK;
 	}

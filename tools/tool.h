@@ -21,7 +21,7 @@ enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 enum {
 	OPT_TOKEN = 1, OPT_DRY_RUN = 2, OPT_JSON = 4, OPT_USE = 8, OPT_OWNER = 16,
 	OPT_YES = 32, OPT_REMOVE_FILE = 64, OPT_KVNO = 128, OPT_ENCTYPE = 256,
-	OPT_HELP = 512, OPT_VERSION = 1024
+	OPT_HELP = 512, OPT_VERSION = 1024, OPT_OLDER_THAN = 2048
 };
 
 struct options {
@@ -30,6 +30,7 @@ struct options {
 	unsigned use;            /* KS_USE_ bits */
 	uint32_t kvno;
 	krb5_enctype etype;
+	int64_t older_than;      /* seconds */
 	char **args;             /* what is no option */
 	int n_args;
 };
@@ -37,7 +38,7 @@ struct options {
 struct tool;
 
 struct command {
-	const char *group, *name;
+	const char *group, *name; /* two words, or one and "" */
 	const char *args;        /* for the usage line */
 	const char *about;       /* one line */
 	const char *notes;       /* further lines of --help; NULL: none */
@@ -114,5 +115,6 @@ int keytab_import(struct tool *t);
 int keytab_list(struct tool *t);
 int keytab_delete(struct tool *t);
 int keytab_sweep(struct tool *t);
+int sweep(struct tool *t);
 
 #endif
