@@ -9,6 +9,8 @@
  *   flags HEX                 set these flags in C_GetTokenInfo
  *   clear HEX                 clear these
  *   removed                   no slots, and every session call says TOKEN_NOT_PRESENT
+ *   closed                    close all sessions once, as a token that is pulled out does;
+ *                             not while calls are under way, for real modules dislike that
  *   private                   refuse objects with CKA_PRIVATE false
  *   readonly                  refuse read-only sessions
  *   sessions N                refuse sessions beyond N open ones
@@ -58,6 +60,19 @@ unsigned long p11shim_calls(const char *name);
 
 /* ---- the control file --------------------------------------------------------- */
 
+/* What goes with a token: its sessions, their objects, the login. */
+static void close_all(void)
+{
+	CK_SLOT_ID slots[16];
+	CK_ULONG i, n = 16;
+
+	if (real->C_GetSlotList(CK_TRUE, slots, &n) != CKR_OK)
+		return;
+	for (i = 0; i < n; i++)
+		real->C_CloseAllSessions(slots[i]);
+	open_sessions = 0;
+}
+
 static void read_line(const char *line)
 {
 	struct rule r;
@@ -80,6 +95,8 @@ static void read_line(const char *line)
 	removed = removed || strncmp(line, "removed", 7) == 0;
 	need_private = need_private || strncmp(line, "private", 7) == 0;
 	need_rw = need_rw || strncmp(line, "readonly", 8) == 0;
+	if (strncmp(line, "closed", 6) == 0)
+		close_all();
 }
 
 static void read_control(void)
