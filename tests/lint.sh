@@ -144,8 +144,8 @@ lint_sizes() {
 			if (m > 14) print "the median function has " m " lines, not 14 at most"
 			if (p > 40) print "one function in ten has over " p " lines, not 40"
 		}' | verdict "functions are short: median 14, nine of ten within 40"
-	# GSS-API's own signatures are as long as they are.
-	awk -F'|' '$1 !~ /^tests/ && $5 !~ /OM_uint32/ && gsub(/,/, ",", $6) > 5 {
+	# The signatures of GSS-API and of libkrb5's hooks are as long as they are.
+	awk -F'|' '$1 !~ /^tests/ && $5 !~ /OM_uint32|krb5_error_code/ && gsub(/,/, ",", $6) > 5 {
 		print $1 ":" $3 ": " $2 " has more than six parameters" }' "$TMP/functions" |
 		verdict "no function has over six parameters"
 	lint_depth | verdict "no function nests over four levels, none has #if in it"

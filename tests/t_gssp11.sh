@@ -124,7 +124,7 @@ cp all.kt keep.kt
 
 # ---- help and usage ----
 for args in --help "keytab --help" "keytab import --help" "keytab list --help" \
-	"keytab delete --help" "keytab sweep --help" --version; do
+	"keytab delete --help" "keytab sweep --help" "sweep --help" --version; do
 	# shellcheck disable=SC2086
 	run 0 "$args" "$GSSP11" $args
 	[ -s out ] && [ ! -s err ]
@@ -144,6 +144,9 @@ run 2 "a URI with an unknown attribute" "$GSSP11" keytab list --token "pkcs11:to
 run 2 "bad --use" "$GSSP11" keytab import --token "$uri" --use all all.kt
 run 2 "bad --kvno" "$GSSP11" keytab delete --token "$uri" --kvno 4294967296 $HTTP
 run 2 "bad --enctype" "$GSSP11" keytab delete --token "$uri" --enctype aes257 $HTTP
+run 2 "bad --older-than" "$GSSP11" sweep --token "$uri" --older-than -1
+run 2 "sweep with an argument" "$GSSP11" sweep --token "$uri" more
+run 2 "--older-than of another command" "$GSSP11" keytab sweep --token "$uri" --older-than 1
 run 2 "--token twice" "$GSSP11" keytab list --token "$uri" --token "$uri"
 
 # ---- failures that name their cause ----
@@ -266,6 +269,10 @@ ok "three went" $?
 run 0 "the deleted key can come back" "$GSSP11" keytab import --token "$uri" all.kt $HTTP
 run 0 "sweep" "$GSSP11" keytab sweep --token "$uri"
 has out "nothing to sweep" '^0 objects'
+run 0 "sweep of exported contexts" "$GSSP11" sweep --token "$uri"
+has out "no exported contexts" '^removed 0 objects of 0 exported contexts and 0 claim files$'
+run 0 "the same as JSON" "$GSSP11" sweep --token "$uri" --dry-run --older-than 0 --json
+has out "JSON of a sweep" '^{"contexts": 0, "objects": 0, "claims": 0, "removed": false}$'
 
 # ---- settings ----
 conf "module = $module" "exposure = perhaps" >krb5.conf

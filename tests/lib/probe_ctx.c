@@ -17,6 +17,7 @@ struct way {
 	int spoil;                        /* octet of the first token to change, from the end; 0: none */
 	int both;                         /* its credential can initiate, too */
 	int no_names;                     /* the acceptor wants no source name and no credential */
+	int raw;                          /* keys in the clear, and nothing after them */
 };
 
 struct ends {
@@ -129,16 +130,28 @@ static void converse(const struct way *w, struct ends *e)
 	do {
 		i = leg_init(w, e, target, &to_i, &to_a);
 		gss_release_buffer(&ignored, &to_i);
+		if (i == GSS_S_CONTINUE_NEEDED)
+			probe_half("half an initiator", e->i);
 		if (GSS_ERROR(i) || !to_a.length)
 			break;
 		spoil(w, &to_a);
 		a = leg_accept(w, e, cred, &to_a, &to_i);
 		gss_release_buffer(&ignored, &to_a);
+		if (a == GSS_S_CONTINUE_NEEDED)
+			probe_half("half an acceptor", e->a);
 	} while ((i == GSS_S_CONTINUE_NEEDED || a == GSS_S_CONTINUE_NEEDED) && to_i.length);
 	gss_release_buffer(&ignored, &to_i);
 	gss_release_buffer(&ignored, &to_a);
 	gss_release_name(&ignored, &target);
 	gss_release_cred(&ignored, &cred);
+}
+
+static void use_raw(struct ends *e)
+{
+	probe_session_keys(e->i, e->a);
+	probe_message(e->i, e->a, 1);
+	probe_message(e->a, e->i, 0);
+	probe_lucid(&e->i, &e->a);
 }
 
 static void use(struct ends *e)
@@ -159,7 +172,17 @@ static void use(struct ends *e)
 	probe_inquire("initiator, imported", e->i);
 	probe_inquire("acceptor, imported", e->a);
 	probe_message(e->i, e->a, 1);
-	probe_lucid(&e->a);
+}
+
+/* There is no context token: the buffer is empty afterwards. */
+static void delete_with_token(gss_ctx_id_t *c)
+{
+	gss_buffer_desc token = show_text("left over");
+
+	major = gss_delete_sec_context(&minor, c, &token);
+	show_status("delete_sec_context with a token", major, minor);
+	show("  %zu octets, gone %d", token.length, *c == GSS_C_NO_CONTEXT);
+	gss_release_buffer(&ignored, &token);
 }
 
 static void go(const struct way *w)
@@ -168,13 +191,15 @@ static void go(const struct way *w)
 
 	show("==== context: %s", w->what);
 	converse(w, &e);
-	if (e.i != GSS_C_NO_CONTEXT && e.a != GSS_C_NO_CONTEXT)
+	if (e.i != GSS_C_NO_CONTEXT && e.a != GSS_C_NO_CONTEXT && w->raw)
+		use_raw(&e);
+	else if (e.i != GSS_C_NO_CONTEXT && e.a != GSS_C_NO_CONTEXT)
 		use(&e);
 	else if (e.i != GSS_C_NO_CONTEXT)
 		probe_inquire("initiator alone", e.i);
 	major = gss_delete_sec_context(&minor, &e.i, GSS_C_NO_BUFFER);
 	show_status("delete_sec_context", major, minor);
-	gss_delete_sec_context(&minor, &e.a, GSS_C_NO_BUFFER);
+	delete_with_token(&e.a);
 }
 
 #define WWW "HTTP@www.test.org"
@@ -193,6 +218,9 @@ static const struct way ways[] = {
 	{ .what = "no acceptor", .target = WWW, .flags = ALL, .acceptor = "imap@www.test.org" },
 	{ .what = "acceptor that initiates", .target = WWW, .flags = ALL, .acceptor = "", .both = 1 },
 	{ .what = "no names", .target = WWW, .flags = ALL, .no_names = 1 },
+	{ .what = "raw keys", .target = WWW, .flags = ALL, .raw = 1 },
+	{ .what = "raw keys, not mutual", .target = WWW, .raw = 1 },
+	{ .what = "raw keys, DCE style", .target = WWW, .flags = ALL | GSS_C_DCE_STYLE, .raw = 1 },
 	{ .what = "bound", .target = WWW, .flags = ALL, .bind_i = "tls", .bind_a = "tls" },
 	{ .what = "bound otherwise", .target = WWW, .flags = ALL, .bind_i = "tls", .bind_a = "no" },
 	{ .what = "bound on one side", .target = WWW, .flags = ALL, .bind_a = "tls" },

@@ -1,5 +1,6 @@
 #include "tests/lib/probe.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "tests/lib/show.h"
@@ -52,11 +53,52 @@ static void probe_invoke(void)
 	show_status("mech_invoke of something unknown", major, minor);
 }
 
+/* Mechanisms by what they have, by what they have not, by what nobody looks at. */
+static void probe_by_attrs(void)
+{
+	const gss_const_OID attrs[] = {
+		GSS_C_MA_MECH_CONCRETE, GSS_C_MA_MECH_NEGO, GSS_C_MA_AUTH_TARG, GSS_C_MA_DELEG_CRED,
+		GSS_C_MA_PROT_READY, GSS_C_MA_DEPRECATED, GSS_C_MA_NOT_DFLT_MECH, GSS_C_MA_CBINDINGS,
+		GSS_C_MA_CTX_TRANS, GSS_C_NT_USER_NAME,
+	};
+	gss_OID_set mechs;
+	OM_uint32 major, minor;
+
+	for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++) {
+		gss_OID_set_desc one = { 1, (gss_OID)(uintptr_t)attrs[i] };
+
+		for (int by = 0; by < 3; by++) {
+			mechs = GSS_C_NO_OID_SET;
+			major = gss_indicate_mechs_by_attrs(&minor, by == 0 ? &one : NULL,
+							    by == 1 ? &one : NULL,
+							    by == 2 ? &one : NULL, &mechs);
+			if (show_status("indicate_mechs_by_attrs", major, minor))
+				show_set(show_oid(attrs[i]), mechs);
+			gss_release_oid_set(&minor, &mechs);
+		}
+	}
+}
+
+static void probe_sasl_names(void)
+{
+	static const char *const names[] = { "GS2-KRB5", "SPNEGO", "GS2-IAKERB", "GS2-NOSUCH", "" };
+	gss_buffer_desc b;
+	OM_uint32 major, minor;
+	gss_OID mech;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		b = show_text(names[i]);
+		mech = GSS_C_NO_OID;
+		major = gss_inquire_mech_for_saslname(&minor, &b, &mech);
+		if (show_status("inquire_mech_for_saslname", major, minor))
+			show("  %s", show_oid(mech));
+	}
+}
+
 void probe_mechs(void)
 {
-	gss_buffer_desc sasl = show_text("GS2-KRB5");
 	gss_OID_set mechs = GSS_C_NO_OID_SET;
-	gss_OID mech = GSS_C_NO_OID, copy;
+	gss_OID copy;
 	OM_uint32 major, minor, context = 0;
 	gss_buffer_desc text;
 
@@ -69,9 +111,8 @@ void probe_mechs(void)
 	probe_mech((gss_OID)gss_mech_krb5_old);
 	probe_mech((gss_OID)gss_mech_krb5_wrong);
 	probe_mech(GSS_C_NO_OID);
-	major = gss_inquire_mech_for_saslname(&minor, &sasl, &mech);
-	show_status("inquire_mech_for_saslname", major, minor);
-	show("  %s", show_oid(mech));
+	probe_sasl_names();
+	probe_by_attrs();
 	probe_invoke();
 	major = gss_display_status(&minor, 12345678, GSS_C_MECH_CODE, (gss_OID)gss_mech_krb5,
 				   &context, &text);

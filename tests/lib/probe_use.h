@@ -14,7 +14,10 @@ void probe_iov(gss_ctx_id_t from, gss_ctx_id_t to);
 void probe_the_rest(gss_ctx_id_t i, gss_ctx_id_t a);
 /* Export and import in place. */
 void probe_travel(gss_ctx_id_t *c);
-/* The context's keys in the clear; the context is gone when there are any. */
-void probe_lucid(gss_ctx_id_t *c);
+/* Everything but export, on a context that waits for its peer. */
+void probe_half(const char *who, gss_ctx_id_t c);
+/* Both sides' keys in the clear, compared; lucid ones take the contexts with them. */
+void probe_session_keys(gss_ctx_id_t i, gss_ctx_id_t a);
+void probe_lucid(gss_ctx_id_t *i, gss_ctx_id_t *a);
 
 #endif
