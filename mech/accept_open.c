@@ -72,7 +72,8 @@ struct hunt {
 	struct mech_asked wish;
 	struct ks_entry *e, *old;        /* now; before the keytab was read again */
 	size_t n, n_old;
-	bool found, tried;
+	const struct ks_entry *gone;     /* its objects are no longer on the token */
+	bool found, tried, misfit;       /* an entry opened it; was there; had another key */
 };
 
 /* True for an entry that was there, and so was tried, before the keytab was read again. */
@@ -88,11 +89,11 @@ static bool is_old(const struct hunt *h, const struct ks_entry *e)
 	return false;
 }
 
-/* The ticket did not open: another key may, or the entry went away meanwhile. */
+/* The ticket did not open: another key may. */
 static bool is_mismatch(err_t err)
 {
 	return err == KRB5KRB_AP_ERR_BAD_INTEGRITY || err == KRB5_BAD_MSIZE ||
-	       err == ERR_KEY_ABSENT || (err >= ASN1_BAD_TIMEFORMAT && err <= ASN1_OMITTED);
+	       (err >= ASN1_BAD_TIMEFORMAT && err <= ASN1_OMITTED);
 }
 
 err_t mech_accept_exposure(struct accept *a, int32_t etype)
@@ -123,8 +124,12 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	if (!err)
 		a->service = ks_key_ref(key);
 	ks_key_unref(&key);
+	if (err == ERR_KEY_ABSENT)
+		h->gone = h->gone ? h->gone : e;
+	else if (is_mismatch(err))
+		h->misfit = true;
 	if (err)
-		return is_mismatch(err) ? 0 : err;
+		return err == ERR_KEY_ABSENT || is_mismatch(err) ? 0 : err;
 	name = strdup(e->principal);
 	if (!name)
 		return ENOMEM;
@@ -167,15 +172,22 @@ static err_t try_all(struct hunt *h)
 	return h->target.exact ? try_exact(h) : try_matching(h);
 }
 
-/* True if the key that the ticket names is in the keytab, whoever may use it. */
-static bool has_wanted(const struct hunt *h)
+/* True for the key that the ticket names. */
+static bool is_wanted(const struct hunt *h, const struct ks_entry *e)
 {
 	const char *name = h->target.exact ? h->target.exact : h->wish.server;
+
+	return e->kvno == h->wish.kvno && e->etype == h->wish.etype &&
+	       strcmp(e->principal, name) == 0;
+}
+
+/* True if that key is in the keytab, whoever may use it. */
+static bool has_wanted(const struct hunt *h)
+{
 	size_t i;
 
 	for (i = 0; i < h->n; i++) {
-		if (h->e[i].kvno == h->wish.kvno && h->e[i].etype == h->wish.etype &&
-		    strcmp(h->e[i].principal, name) == 0)
+		if (is_wanted(h, &h->e[i]))
 			return true;
 	}
 	return false;
@@ -197,12 +209,22 @@ static err_t try_again(struct hunt *h)
 	return err || h->e == h->old ? err : try_all(h);
 }
 
+/* Somebody deleted the key since the keytab was read; or the store of a soft token is damaged. */
+static err_t gone(const struct hunt *h, const char *keytab)
+{
+	return err_set(KRB5KRB_AP_ERR_NOKEY, "the key of %s (kvno %u, enctype %d) was on %s and is "
+		       "gone from the token: import it again with gssp11 keytab import",
+		       h->gone->principal, (unsigned)h->gone->kvno, (int)h->gone->etype, keytab);
+}
+
 static err_t not_found(struct hunt *h)
 {
 	const char *keytab = ks_keytab_name(h->a->cred->keytab);
 	struct mech_sight sight = { 0 };
 	size_t i;
 
+	if (h->gone && (!h->misfit || is_wanted(h, h->gone)))
+		return gone(h, keytab);
 	if (h->target.exact)
 		return mech_match_exact_error(&h->target, &h->wish, h->tried, keytab, h->e, h->n);
 	for (i = 0; i < h->n; i++) {
@@ -224,7 +246,7 @@ static err_t hunt_key(struct hunt *h)
 	if (!err && !h->found)
 		err = not_found(h);
 	/* Only if the keytab has nothing for this form of the host's name is the DNS asked. */
-	if (err == KRB5KRB_AP_ERR_NOKEY && mech_target_fallback(h->a->k5, &h->target)) {
+	if (err == KRB5KRB_AP_ERR_NOKEY && !h->gone && mech_target_fallback(h->a->k5, &h->target)) {
 		ks_entries_free(&h->old, h->n_old);
 		h->n_old = 0;
 		err = try_all(h);

@@ -73,7 +73,10 @@ static bool template_refused(CK_RV rv)
 	       rv == CKR_ACTION_PROHIBITED;
 }
 
-/* Who is to take the key must be able to copy it back: tried, for SoftHSM2 2.6.1 does not fixed ones. */
+/*
+ * Who is to take the key must be able to copy it back: tried, for SoftHSM2
+ * 2.6.1 copies no object that is not modifiable.
+ */
 static CK_RV try_back(struct copier *c, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 {
 	struct tok *t = c->key->tok;
@@ -139,7 +142,11 @@ static CK_RV copy_once(struct copier *c)
 	rv = worker_get_writer(t, &w);
 	if (rv != CKR_OK)
 		return rv;
-	rv = copy_in(c, w.session);
+	/* Connected again meanwhile: the same number could now be another key. */
+	if (w.generation != atomic_load(&c->key->generation))
+		rv = CKR_SESSION_HANDLE_INVALID;
+	else
+		rv = copy_in(c, w.session);
 	worker_drop(t, &w);
 	return rv;
 }

@@ -16,10 +16,11 @@ struct tok_key;
 /*
  * Copies a session key to a token object with this label and ID: private,
  * sensitive, not extractable, and not modifiable unless that kept it from
- * being copied back (SoftHSM2).  That it is all this is checked.  The ID has to be one that nobody could
- * foresee: no other object is looked for (tok_key_spec).  Needs a read-write
- * session.  ERR_UNSUPPORTED where the token does not copy; ERR_KEY_LOST;
- * ERR_TOKEN_FAILED.  After a failure there is no object.
+ * being copied back (SoftHSM2).  That it is all this is checked.  The ID has to
+ * be one that nobody could foresee: no other object is looked for
+ * (tok_key_spec).  Needs a read-write session.  ERR_UNSUPPORTED where the token
+ * does not copy; ERR_KEY_LOST; ERR_TOKEN_FAILED.  After a failure there is no
+ * object.
  */
 MUST err_t tok_key_persist(struct tok_key *k, const char *label, const void *id, size_t id_len);
 

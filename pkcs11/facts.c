@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 
 #define STATE_DIR "/var/tmp/gssp11_%lu"
+enum { STATE_DIR_MAX = 256 };
 
 static bool hash_fd(int fd, unsigned char digest[32])
 {
@@ -65,32 +66,32 @@ static bool dir_is_ours(const char *path)
 	return ok;
 }
 
-static void find_state_dir(struct tok *t)
+/* Made if need be; false where it is not ours alone. */
+static bool make_dir(const char *path)
 {
-	char path[sizeof(t->state_dir)];
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		trace("state directory %s: %s", path, strerror(errno));
+	if (dir_is_ours(path))
+		return true;
+	trace("state directory %s is not a directory of uid %lu with mode 0700: not used",
+	      path, (unsigned long)geteuid());
+	return false;
+}
+
+/*
+ * Looked at anew each time: a server may change its user ID, and who clears
+ * out /var/tmp makes room there for a stranger's directory of this name.
+ */
+const char *tok_state_dir(struct tok *t)
+{
+	static _Thread_local char path[STATE_DIR_MAX];
 	int n;
 
 	if (t->cfg_state_dir)
 		n = snprintf(path, sizeof(path), "%s", t->cfg_state_dir);
 	else
 		n = snprintf(path, sizeof(path), STATE_DIR, (unsigned long)geteuid());
-	if (n < 0 || (size_t)n >= sizeof(path) || path[0] != '/')
-		return;
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		trace("state directory %s: %s", path, strerror(errno));
-	if (dir_is_ours(path))
-		memcpy(t->state_dir, path, sizeof(path));
-	else
-		trace("state directory %s is not a directory of uid %lu with mode 0700: not used",
-		      path, (unsigned long)geteuid());
-}
-
-const char *tok_state_dir(struct tok *t)
-{
-	pthread_mutex_lock(&t->lock);
-	if (!t->dir_done)
-		find_state_dir(t);
-	t->dir_done = true;
-	pthread_mutex_unlock(&t->lock);
-	return t->state_dir;
+	if (n < 0 || (size_t)n >= sizeof(path) || path[0] != '/' || !make_dir(path))
+		path[0] = '\0';
+	return path;
 }

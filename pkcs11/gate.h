@@ -2,17 +2,23 @@
  * A fork amid threads.  The child gets a module's locks as they are, also those
  * that a thread holds which it does not get, and waits for them for ever
  * (measured on SoftHSM2 2.6.1 and NSS softoken 3.87).  So fork() waits, within
- * bounds, until no call is under way.  Private to pkcs11/.
+ * bounds, until no call is under way; and a module is stopped only then.
+ * Private to pkcs11/.
  */
 #ifndef GSSP11_GATE_H
 #define GSSP11_GATE_H
 
-/* Around the calls in a worker session: waits while a fork is under way. */
+#include <stdbool.h>
+
+/* Around the calls in a worker session: waits while the gate is closed. */
 void gate_enter(void);
 void gate_leave(void);
 
-/* For fork(): before it, until nobody is inside or msec have passed; after it; in the child. */
-void gate_close(long msec);
+/*
+ * For fork(), and for whoever stops a module: waits until nobody is inside
+ * (true) or msec have passed; open it again in either case.  Reset in a child.
+ */
+bool gate_close(long msec);
 void gate_open(void);
 void gate_reset(void);
 

@@ -63,7 +63,10 @@ static void object_drop(struct tok *t, CK_OBJECT_HANDLE handle, unsigned generat
 		return;
 	if (worker_get(t, &w) != CKR_OK)
 		return;
-	if (traced(t, "C_DestroyObject", t->f->C_DestroyObject(w.session, handle)) == CKR_OK)
+	/* Lost meanwhile, the handle could be another object's by now. */
+	if (w.generation != generation)
+		worker_put(t, &w);
+	else if (traced(t, "C_DestroyObject", t->f->C_DestroyObject(w.session, handle)) == CKR_OK)
 		worker_put(t, &w);
 	else
 		worker_drop(t, &w);

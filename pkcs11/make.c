@@ -45,6 +45,10 @@ static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
 		m->call = "C_DeriveKey";
 		rv = f->C_DeriveKey(session, &m->mech, m->base->handle, tmpl.attr, tmpl.n, out);
 	} else {
+		m->call = "C_SeedRandom";
+		rv = tok_seeded(m->tok, session);
+		if (rv != CKR_OK)
+			return rv;
 		m->call = "C_GenerateKey";
 		rv = f->C_GenerateKey(session, &m->mech, tmpl.attr, tmpl.n, out);
 	}

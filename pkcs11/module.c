@@ -13,7 +13,7 @@
 
 #include "pkcs11/trace.h"
 
-enum { LOCK_WAIT_MS = 5000, LOCK_POLL_MAX_MS = 20 };
+enum { LOCK_WAIT_MS = 5000, LOCK_POLL_MAX_MS = 20, RESTART_REST_MS = 1000 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct module *by_path;          /* both lists grow only, under lock */
@@ -22,7 +22,13 @@ static bool registered_done;
 
 void module_after_fork(void)
 {
+	struct module *m;
+
 	pthread_mutex_init(&lock, NULL);
+	for (m = by_path; m; m = m->next)
+		pthread_mutex_init(&m->turn, NULL);
+	for (m = registered; m; m = m->next)
+		pthread_mutex_init(&m->turn, NULL);
 }
 
 static bool same(const char *a, const char *b)
@@ -34,6 +40,7 @@ static void module_free(struct module *m)
 {
 	if (!m)
 		return;
+	pthread_mutex_destroy(&m->turn);
 	free(m->name);
 	free(m->file);
 	free(m->init);
@@ -65,6 +72,7 @@ static struct module *module_new(const char *name, const char *init, CK_FUNCTION
 
 	if (!m)
 		return NULL;
+	pthread_mutex_init(&m->turn, NULL);
 	m->f = f;
 	m->name = strdup(name);
 	m->init = init ? strdup(init) : NULL;
@@ -184,14 +192,79 @@ static CK_RV initialize(struct module *m)
 	return m->f->C_Initialize(&args);
 }
 
+static void ask_maker(struct module *m)
+{
+	static const char maker[] = "SoftHSM";
+	CK_INFO info;
+
+	memset(&info, 0, sizeof(info));
+	m->softhsm = m->f->C_GetInfo(&info) == CKR_OK &&
+		     memcmp(info.manufacturerID, maker, sizeof(maker) - 1) == 0;
+}
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000L + t.tv_nsec / 1000000L;
+}
+
+/* With the lock held. */
+static CK_RV start(struct module *m)
+{
+	CK_RV rv = initialize(m);
+
+	trace("C_Initialize module=%s -> %s", m->name, ck_rv_name(rv));
+	if (rv != CKR_OK)
+		return rv;
+	m->ours = !m->managed;
+	m->restart_at = now_ms() + RESTART_REST_MS;
+	atomic_fetch_add(&m->starts, 1);
+	atomic_store(&m->top, 0);
+	ask_maker(m);
+	return rv;
+}
+
+bool module_again(struct module *m)
+{
+	CK_RV rv;
+
+	pthread_mutex_lock(&lock);
+	rv = m->f->C_Finalize(NULL);
+	trace("C_Finalize module=%s -> %s", m->name, ck_rv_name(rv));
+	if (rv == CKR_OK)
+		(void)start(m);         /* if it fails, it will fail again, and say why */
+	pthread_mutex_unlock(&lock);
+	return rv == CKR_OK;
+}
+
+static bool is_twin(const struct module *a, const struct module *b)
+{
+	return a != b && (a->f == b->f || (a->file && b->file && strcmp(a->file, b->file) == 0));
+}
+
+bool module_alone(const struct module *m)
+{
+	const struct module *o;
+	bool twin = false;
+
+	pthread_mutex_lock(&lock);
+	for (o = by_path; o; o = o->next)
+		twin = twin || is_twin(m, o);
+	for (o = registered; o; o = o->next)
+		twin = twin || is_twin(m, o);
+	pthread_mutex_unlock(&lock);
+	return !twin;
+}
+
 err_t module_start(struct module *m, bool *fresh)
 {
 	CK_RV rv;
 
 	pthread_mutex_lock(&lock);      /* not every module survives two at once */
-	rv = initialize(m);
+	rv = start(m);
 	pthread_mutex_unlock(&lock);
-	trace("C_Initialize module=%s -> %s", m->name, ck_rv_name(rv));
 	*fresh = rv == CKR_OK;
 	if (rv == CKR_OK || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
 		return 0;
@@ -208,7 +281,7 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-int module_lock(const struct module *m)
+static int lock_within(const struct module *m, long ms)
 {
 	long waited = 0, step = 1;
 	int fd;
@@ -219,7 +292,7 @@ int module_lock(const struct module *m)
 	if (fd < 0)
 		return -1;
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= LOCK_WAIT_MS) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= ms) {
 			trace("no lock on %s after %ld ms (%s): going on without",
 			      m->file, waited, strerror(errno));
 			close(fd);
@@ -230,6 +303,16 @@ int module_lock(const struct module *m)
 		step = step < LOCK_POLL_MAX_MS ? step * 2 : step;
 	}
 	return fd;
+}
+
+int module_lock(const struct module *m)
+{
+	return lock_within(m, LOCK_WAIT_MS);
+}
+
+int module_lock_now(const struct module *m)
+{
+	return lock_within(m, 0);
 }
 
 void module_unlock(int fd)

@@ -35,12 +35,17 @@ struct visit {
 
 /* ---- searching ----------------------------------------------------------- */
 
-/* A session that is not logged in finds nothing private, and says so to nobody: so ask. */
-static CK_RV still_logged_in(struct tok *t, CK_SESSION_HANDLE session)
+/*
+ * A session that is not logged in finds nothing private, and says so to nobody:
+ * so ask.  Nor does SoftHSM2 find anything once its files were away.
+ */
+static CK_RV still_logged_in(struct tok *t, CK_SESSION_HANDLE session, size_t found)
 {
 	CK_SESSION_INFO info;
 	CK_RV rv;
 
+	if (!found && !tok_present(t))
+		return CKR_TOKEN_NOT_PRESENT;
 	if (!t->login_needed)
 		return CKR_OK;
 	memset(&info, 0, sizeof(info));
@@ -73,7 +78,7 @@ static CK_RV search(struct tok *t, CK_SESSION_HANDLE session, struct tmpl *m,
 	fin = traced(t, "C_FindObjectsFinal", t->f->C_FindObjectsFinal(session));
 	if (rv == CKR_OK)
 		rv = fin;
-	return rv == CKR_OK ? still_logged_in(t, session) : rv;
+	return rv == CKR_OK ? still_logged_in(t, session, *n) : rv;
 }
 
 err_t object_search(struct tok *t, CK_SESSION_HANDLE session, struct tmpl *m,

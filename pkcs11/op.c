@@ -204,6 +204,12 @@ static CK_RV random_once(struct tok *t, uint8_t *out, size_t len)
 	return rv;
 }
 
+static err_t no_random(const struct tok *t)
+{
+	return err_set(ERR_TOKEN_FAILED, "neither token \"%s\" nor libcrypto gives random octets",
+		       t->info.label);
+}
+
 err_t tok_random(struct tok *t, uint8_t *out, size_t len)
 {
 	unsigned generation;
@@ -223,11 +229,9 @@ err_t tok_random(struct tok *t, uint8_t *out, size_t len)
 			return err;
 		rv = random_once(t, out, len);
 	}
-	if (rv == CKR_RANDOM_NO_RNG || rv == CKR_FUNCTION_NOT_SUPPORTED) {
-		if (len > INT32_MAX || RAND_bytes(out, (int)len) != 1)
-			return err_set(ERR_TOKEN_FAILED, "neither token \"%s\" nor libcrypto gives "
-				       "random octets", t->info.label);
-		return 0;
-	}
-	return rv == CKR_OK ? 0 : tok_error(t, "C_GenerateRandom", rv);
+	if (rv == CKR_RANDOM_NO_RNG || rv == CKR_FUNCTION_NOT_SUPPORTED)
+		return len <= INT32_MAX && RAND_bytes(out, (int)len) == 1 ? 0 : no_random(t);
+	if (rv != CKR_OK)
+		return tok_error(t, "C_GenerateRandom", rv);
+	return tok_mix(t, out, len) ? 0 : no_random(t);
 }

@@ -173,6 +173,18 @@ err_t slot_find(struct tok *t, bool *transient)
 	return err;
 }
 
+bool tok_present(struct tok *t)
+{
+	CK_TOKEN_INFO info;
+	char serial[17];
+	CK_RV rv;
+
+	memset(&info, 0, sizeof(info));
+	rv = traced(t, "C_GetTokenInfo", t->f->C_GetTokenInfo(t->slot, &info));
+	text_of(serial, sizeof(serial), info.serialNumber, sizeof(info.serialNumber));
+	return rv == CKR_OK && strcmp(serial, t->info.serial) == 0;
+}
+
 /* One registered module: a broken one must not hide the token in another. */
 static void search_module(struct tok *t, struct module *m, struct match *all,
 			  struct module **found)

@@ -1,5 +1,6 @@
 /* Tokens of this process: opened once by URI, found again by look-up, never closed. */
 #include "pkcs11/gate.h"
+#include "pkcs11/restart.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static void before_fork(void)
 	registry_held = lock_before(&registry_lock, &end);
 	for (t = atomic_load(&registry); t; t = t->next)
 		t->held_for_fork = lock_before(&t->lock, &end);
-	gate_close(FORK_WAIT_MS);
+	(void)gate_close(FORK_WAIT_MS);
 }
 
 static void after_fork_in_parent(void)
@@ -69,7 +70,7 @@ static void after_fork_in_child(void)
 	pthread_mutex_init(&registry_lock, NULL);
 	module_after_fork();
 	for (t = atomic_load(&registry); t; t = t->next) {
-		t->held_for_fork = false;
+		t->held_for_fork = t->held_for_restart = false;
 		pthread_mutex_init(&t->lock, NULL);
 	}
 }
@@ -82,6 +83,62 @@ unsigned tok_forks_seen(void)
 static void watch_forks(void)
 {
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* ---- stopping a module ------------------------------------------------------ */
+
+/* A token that does not know yet that it is gone is told so. */
+static bool in_use(struct tok *t)
+{
+	if (atomic_load(&t->up) && !tok_present(t))
+		tok_lose(t);
+	return atomic_load(&t->up);
+}
+
+static bool lock_if_idle(struct tok *t)
+{
+	if (pthread_mutex_trylock(&t->lock) != 0)
+		return false;
+	t->held_for_restart = !in_use(t);
+	if (!t->held_for_restart)
+		pthread_mutex_unlock(&t->lock);
+	return t->held_for_restart;
+}
+
+void tok_others_unlock(struct tok *t)
+{
+	struct tok *o;
+
+	for (o = atomic_load(&registry); o; o = o->next) {
+		if (o != t && o->held_for_restart) {
+			o->held_for_restart = false;
+			pthread_mutex_unlock(&o->lock);
+		}
+	}
+}
+
+bool tok_others_lock(struct tok *t)
+{
+	struct tok *o;
+
+	for (o = atomic_load(&registry); o; o = o->next) {
+		if (o == t || o->mod != t->mod || lock_if_idle(o))
+			continue;
+		trace("token %s: its module serves another token", t->info.label);
+		tok_others_unlock(t);
+		return false;
+	}
+	return true;
+}
+
+void tok_idle_clear_all(struct tok *t)
+{
+	struct tok *o;
+
+	for (o = atomic_load(&registry); o; o = o->next) {
+		if (o->mod == t->mod)
+			idle_clear(o, true);
+	}
 }
 
 static bool same(const char *a, const char *b)
@@ -141,6 +198,7 @@ static struct tok *tok_new(const char *uri, const struct tok_config *cfg)
 static err_t choose_module(struct tok *t)
 {
 	const char *path = t->uri.module_path;
+	struct module *m;
 	err_t err;
 
 	if (!path && !t->uri.module_name)
@@ -150,10 +208,12 @@ static err_t choose_module(struct tok *t)
 	if (path[0] != '/' && strchr(path, '/'))
 		return err_set(ERR_CONFIG, "the PKCS#11 module %s is a relative path: write the "
 			       "whole path, from /", path);
-	err = module_by_path(path, t->cfg_init, &t->mod);
-	if (!err)
-		t->f = t->mod->f;
-	return err;
+	err = module_by_path(path, t->cfg_init, &m);
+	if (err)
+		return err;
+	t->mod = m;
+	t->f = m->f;
+	return 0;
 }
 
 /* Makes and publishes the token; connecting it comes later, with no lock but its own. */

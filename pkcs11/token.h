@@ -53,11 +53,12 @@ void tok_unref(struct tok **t);
 const struct tok_info *tok_info(const struct tok *t);
 
 /*
- * Two facts that a fresh process must not pay for unless it asks; computed at
- * the first call, then kept.  Owned by t; never NULL.
- * tok_module_hash: SHA-256 of the module's file in hex, "" if it has no file.
- * tok_state_dir: the state directory, made if need be and checked: a real
- * directory, owned by euid, mode 0700; "" when none can be had.
+ * Two facts that a fresh process must not pay for unless it asks; never NULL.
+ * tok_module_hash: SHA-256 of the module's file in hex, "" if it has no file;
+ * computed at the first call, then kept.  Owned by t.
+ * tok_state_dir: the state directory, made if need be and checked at each
+ * call: a real directory, owned by euid, mode 0700; "" when none can be had.
+ * Good until this thread's next call.
  */
 const char *tok_module_hash(struct tok *t);
 const char *tok_state_dir(struct tok *t);

@@ -23,6 +23,7 @@
 
 #include "pkcs11/ck.h"
 #include "pkcs11/module.h"
+#include "pkcs11/session.h"
 #include "pkcs11/tmpl.h"
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
@@ -40,11 +41,13 @@ struct tok {
 	char *uri_text, *cfg_module, *cfg_init; /* its key there */
 	char *cfg_state_dir;
 	struct uri uri;
-	struct module *mod;
+	_Atomic(struct module *) mod;
 	CK_FUNCTION_LIST *f;                    /* mod->f */
 
 	pthread_mutex_t lock;                   /* holder, slot, info, connecting */
 	bool held_for_fork;                     /* lock, by the thread that forks */
+	bool held_for_restart;                  /* lock, by the one that restarts the module */
+	unsigned starts;                        /* mod->starts when last connected */
 	_Atomic CK_SLOT_ID slot;
 	CK_SESSION_HANDLE holder;               /* 0: not connected */
 	_Atomic bool up;                        /* connected and logged in, as far as known */
@@ -57,13 +60,14 @@ struct tok {
 
 	_Atomic unsigned generation;            /* from 1 */
 	_Atomic unsigned forks;                 /* tok_forks when last connected or checked */
+	_Atomic CK_RV seeding;                  /* what C_SeedRandom said last */
 	_Atomic bool private_objects;           /* session objects must be CKA_PRIVATE */
 	_Atomic bool private_copies;            /* some are, and nothing finds them again */
 	_Atomic bool copies_open;               /* CKA_MODIFIABLE false would stop copying back */
 	struct tok_idle idle[TOK_IDLE_MAX];
 
-	char module_hash[65], state_dir[256];
-	bool hash_done, dir_done;
+	char module_hash[65];
+	bool hash_done;
 };
 
 struct tok_key {
@@ -87,6 +91,8 @@ extern _Atomic unsigned tok_forks;
 MUST err_t slot_find(struct tok *t, bool *transient);
 /* Finds module and token among p11-kit's registered modules: fills mod too. */
 MUST err_t slot_find_registered(struct tok *t);
+/* True if the slot still has the token (C_GetTokenInfo). */
+MUST bool tok_present(struct tok *t);
 
 /* ---- login.c ------------------------------------------------------------- */
 
@@ -98,13 +104,7 @@ MUST err_t login_holder(struct tok *t, bool *transient);
 /* True when the holder lives; *logged_in tells the rest. */
 MUST bool login_state(struct tok *t, bool *logged_in);
 
-/* ---- session.c ----------------------------------------------------------- */
-
-/* A worker session for one operation. */
-struct worker {
-	CK_SESSION_HANDLE session;
-	unsigned generation;
-};
+/* ---- connect.c, seed.c ----------------------------------------------------- */
 
 /* Makes sure that t is connected (after a fork or a loss it may not be). t->lock not held. */
 MUST err_t tok_ready(struct tok *t);
@@ -112,14 +112,15 @@ MUST err_t tok_ready(struct tok *t);
 MUST err_t tok_ready_locked(struct tok *t);
 /* After a result for which tok_rv_lost() holds, seen in this generation. t->lock not held. */
 MUST err_t tok_recover(struct tok *t, unsigned generation);
+/* The holder is gone and with it all session objects: their owners see the new generation. */
+void tok_lose(struct tok *t);
 
-/* An idle worker or a new one; the result is C_OpenSession's. */
-MUST CK_RV worker_get(struct tok *t, struct worker *w);
-void worker_put(struct tok *t, struct worker *w);
-/* After a failed operation: closed, not reused. */
-void worker_drop(struct tok *t, struct worker *w);
-/* A read-write session for one change of the token; close with worker_drop. */
-MUST CK_RV worker_get_writer(struct tok *t, struct worker *w);
+/* Seeds the token's generator in the holder; t->lock held. */
+void tok_seed(struct tok *t);
+/* CKR_OK if this process may draw keys on the token; seeds again where that failed. */
+MUST CK_RV tok_seeded(struct tok *t, CK_SESSION_HANDLE session);
+/* Adds octets of libcrypto's where seeding failed; false: there are none. */
+MUST bool tok_mix(struct tok *t, uint8_t *out, size_t len);
 
 /* ---- object.c ------------------------------------------------------------ */
 

@@ -233,6 +233,7 @@ WRAP(C_DigestKey, NULL, (S s, O k), (s, k))
 WRAP(C_DigestFinal, NULL, (S s, B o, CK_ULONG *n), (s, o, n))
 WRAP(C_WrapKey, m, (S s, M m, O w, O k, B o, CK_ULONG *n), (s, m, w, k, o, n))
 WRAP(C_GenerateRandom, NULL, (S s, B o, CK_ULONG n), (s, o, n))
+WRAP(C_SeedRandom, NULL, (S s, B i, CK_ULONG n), (s, i, n))
 
 static bool public_template(const CK_ATTRIBUTE *a, CK_ULONG n)
 {
@@ -359,7 +360,7 @@ static void fill_list(void)
 	MINE(C_DigestInit); MINE(C_Digest); MINE(C_DigestUpdate);
 	MINE(C_DigestKey); MINE(C_DigestFinal);
 	MINE(C_GenerateKey); MINE(C_DeriveKey); MINE(C_WrapKey); MINE(C_UnwrapKey);
-	MINE(C_GenerateRandom);
+	MINE(C_GenerateRandom); MINE(C_SeedRandom);
 }
 
 CK_RV EXPORT C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)

@@ -3,10 +3,12 @@
  * before a real token, in a child process of its own.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -285,8 +287,37 @@ static void lasting_trouble(void)
 	load_calls();
 	NEED(calls("C_Login") == 7);
 	box_shim_rules("");
-	usleep(1000000);        /* as long as the attempts took, it is not asked again */
+	/* As long as the attempts took, it is not asked again. */
+	NEED(open_again(box->pin_file) == ERR_TOKEN_FAILED && calls("C_Login") == 7);
+	usleep(2000000);
 	NEED(open_again(box->pin_file) == 0);
+}
+
+/* What another process's lock takes is no reason to leave the token alone. */
+static void lock_held(void)
+{
+	struct tok *mine;
+	char *path;
+	pid_t holder;
+	int fd;
+
+	set_up();
+	mine = tok;
+	path = box_shim();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	free(path);
+	NEED(fd >= 0 && flock(fd, LOCK_EX) == 0);
+	holder = fork();
+	if (holder == 0) {
+		usleep(700000);
+		flock(fd, LOCK_UN);
+		_exit(0);
+	}
+	box_shim_rules("removed\n");
+	NEED(sign(token) == ERR_TOKEN_ABSENT);
+	NEED(waitpid(holder, NULL, WNOHANG) == holder || waitpid(holder, NULL, 0) == holder);
+	box_shim_rules("");
+	NEED(open_again(box->pin_file) == 0 && tok == mine && sign(token) == 0);
 }
 
 /* Protected path: no PIN is asked for; the pad's answer decides. */
@@ -452,6 +483,7 @@ static const struct {
 	{ "stays", stays }, { "removed", removed }, { "handle_lost", handle_lost },
 	{ "pin_flags", pin_flags }, { "pin_codes", pin_codes },
 	{ "passing_trouble", passing_trouble }, { "lasting_trouble", lasting_trouble },
+	{ "lock_held", lock_held },
 	{ "key_pad", key_pad }, { "no_login_required", no_login_required },
 	{ "private_only", private_only }, { "read_write_only", read_write_only },
 	{ "no_copy", no_copy }, { "no_mechanism", no_mechanism }, { "no_random", no_random },
