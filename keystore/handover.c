@@ -190,21 +190,38 @@ static err_t take_one(const struct ks_handover *h, struct tok *t, struct taken *
 		       "from token \"%s\" because nobody did in time", label_of(t));
 }
 
+void ks_handover_refuse_prf(struct ks_handover *h)
+{
+	h->refuse_prf = true;
+}
+
+/* By the role: what the blob calls its kind says nothing of what can be done with the key. */
+static bool is_wanted(const struct ks_handover *h, const struct ks_hand_key *k,
+		      const struct ks_hand_slot *s)
+{
+	const struct ks_etype *e = ks_etype_find(k->etype);
+
+	return !h->refuse_prf || s->role != KS_KP || (e && e->family == KS_RFC3962);
+}
+
 static err_t build(const struct ks_handover *h, struct tok *t, const struct taken *all,
 		   struct ks_key **keys)
 {
 	struct ks_slot_init init[KS_HANDOVER_SLOTS];
 	const struct ks_hand_key *k;
-	size_t i, j, at = 0;
+	size_t i, j, n, at = 0;
 	err_t err = 0;
 
 	for (i = 0; i < h->n && !err; i++) {
 		k = &h->keys[i];
-		for (j = 0; j < k->n; j++, at++)
-			init[j] = (struct ks_slot_init){ k->slots[j].usage, k->slots[j].role,
-							 k->slots[j].kind, all->keys[at] };
+		for (j = n = 0; j < k->n; j++, at++) {
+			if (!is_wanted(h, k, &k->slots[j]))
+				continue;
+			init[n++] = (struct ks_slot_init){ k->slots[j].usage, k->slots[j].role,
+							   k->slots[j].kind, all->keys[at] };
+		}
 		if (k->n)
-			err = ks_key_from_slots(t, k->etype, init, k->n, k->exposure, &keys[i]);
+			err = ks_key_from_slots(t, k->etype, init, n, k->exposure, &keys[i]);
 	}
 	return err;
 }

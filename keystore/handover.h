@@ -51,6 +51,12 @@ void ks_handover_write(const struct ks_handover *h, struct wr *w);
 /* What ks_handover_write wrote, for so many keys; touches nothing.  ERR_FORMAT. */
 MUST err_t ks_handover_read(struct rd *r, size_t n, struct ks_handover **out);
 
+/*
+ * Whoever takes this gets no PRF from RFC 8009's keys, for which that is the
+ * key itself: their object is destroyed with the others.
+ */
+void ks_handover_refuse_prf(struct ks_handover *h);
+
 /* The weakest exposure of the keys. */
 enum ks_exposure ks_handover_exposure(const struct ks_handover *h);
 

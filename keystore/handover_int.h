@@ -39,6 +39,7 @@ struct ks_handover {
 	uint8_t state[KS_STATE_ID];
 	struct ks_hand_id id;    /* index: objects that are on the token */
 	size_t n;
+	bool refuse_prf;         /* of a taker */
 	struct ks_hand_key keys[KS_HANDOVER_KEYS];
 };
 

@@ -45,9 +45,13 @@ static err_t file_error(const char *what, const char *path)
 
 /* ---- the directory's ID ---- */
 
-static void id_path(struct tok *t, char path[PATH_LEN])
+/* One look at the directory, which may be another at the next. */
+static bool id_path(struct tok *t, char path[PATH_LEN])
 {
-	snprintf(path, PATH_LEN, "%s/state.id", tok_state_dir(t));
+	const char *dir = tok_state_dir(t);
+
+	snprintf(path, PATH_LEN, "%s/state.id", dir);
+	return dir[0];
 }
 
 /* ENOENT: there is none yet. */
@@ -102,9 +106,8 @@ err_t ks_state_id(struct tok *t, uint8_t id[KS_STATE_ID])
 	err_t err;
 
 	memset(id, 0, KS_STATE_ID);
-	if (!tok_state_dir(t)[0])
+	if (!id_path(t, path))
 		return no_directory(t);
-	id_path(t, path);
 	err = read_id(path, id);
 	if (err != ENOENT)
 		return err;
@@ -128,12 +131,13 @@ static void claim_prefix(const struct tok *t, char prefix[2 * WHO_LEN + 16])
 static bool claim_path(struct tok *t, const uint8_t nonce[KS_HAND_NONCE], char path[PATH_LEN])
 {
 	char prefix[2 * WHO_LEN + 16], hex[NONCE_HEX + 1];
+	const char *dir = tok_state_dir(t);
 
-	if (!tok_state_dir(t)[0])
+	if (!dir[0])
 		return false;
 	claim_prefix(t, prefix);
 	hex_of(nonce, KS_HAND_NONCE, hex);
-	snprintf(path, PATH_LEN, "%s/%s%s", tok_state_dir(t), prefix, hex);
+	snprintf(path, PATH_LEN, "%s/%s%s", dir, prefix, hex);
 	return true;
 }
 

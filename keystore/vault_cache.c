@@ -31,16 +31,27 @@ static uint64_t clock_now;
 static struct counted *counts;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-/* Another thread may have held them at fork(). */
+/* A child has whole what lock guards: an entry with another's label would be the wrong key. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
 static void after_fork(void)
 {
-	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Whose turn it was writes in the parent. */
+static void after_fork_in_child(void)
+{
+	pthread_mutex_unlock(&lock);
 	pthread_mutex_init(&turn, NULL);
 }
 
 static void watch_fork(void)
 {
-	pthread_atfork(NULL, NULL, after_fork);
+	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 static void lock_it(void)

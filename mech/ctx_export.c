@@ -106,7 +106,7 @@ err_t mech_ctx_read(struct rd *body, struct mech_ctx **out, struct ks_handover *
 }
 
 /* What an accept or an initiator would not be allowed here does not come in by this door. */
-static err_t check_policy(const struct ks_handover *h)
+static err_t check_policy(struct ks_handover *h)
 {
 	struct ks_conf conf = { 0 };
 	krb5_context k5;
@@ -118,6 +118,8 @@ static err_t check_policy(const struct ks_handover *h)
 	if (!err && conf.exposure == KS_CONF_ON_TOKEN && ks_handover_exposure(h) != KS_ON_TOKEN)
 		err = err_set(ERR_POLICY, "this context's keys passed through the exporter's memory, "
 			      "and exposure = on-token refuses that");
+	if (!err && !conf.prf)
+		ks_handover_refuse_prf(h);
 	ks_conf_fini(&conf);
 	return err;
 }

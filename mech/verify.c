@@ -123,6 +123,7 @@ static err_t open_request(struct mech_cred *service, const krb5_data *req)
 		err = steps[i](&a);
 	ks_opened_fini(&a.ticket);
 	ks_opened_fini(&a.auth);
+	ks_key_unref(&a.service);
 	free(a.server);
 	return err;
 }

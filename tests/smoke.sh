@@ -83,6 +83,8 @@ calls_of() {
 	section "$trace" accept | awk '/FindObjects|OpenSession|Login|Initialize/ { print "calls: " $0 }
 		END { if (NR < 2) print "nothing was traced" }' |
 		verdict "$what the second accept searches nothing, opens nothing"
+	section "$trace" accept | awk 'NR == 2 && NF > 39 { print NF " calls: " $0 }' |
+		verdict "$what and takes 39 calls at most, those for the ticket's PAC among them"
 	{ grep -qE 'C_(DecryptInit|SignInit)' "$trace" || echo "no PKCS#11 call in the trace"; } |
 		verdict "$what the token did it"
 }

@@ -292,6 +292,38 @@ static void test_other_directory(void)
 	free(aside);
 }
 
+/* A server lives longer than what a cleaner leaves in /var/tmp, and than its first user ID. */
+static void test_directory_changes(void)
+{
+	struct ks_key *a = (hand_open("softhsm"), hand_key(18)), *got[2] = { NULL };
+	struct ks_handover *h = NULL;
+	char *dir = strdup(tok_state_dir(hand_tok)), *aside = NULL;
+
+	NEED(dir && asprintf(&aside, "%s.aside", dir) > 0);
+	NEED(chmod(dir, 0777) == 0);
+	CU_ASSERT_EQUAL(ks_handover_give(&a, 1, &h), ERR_CONFIG);
+	NEED(chmod(dir, 0700) == 0 && rename(dir, aside) == 0 && symlink(aside, dir) == 0);
+	CU_ASSERT_EQUAL(ks_handover_give(&a, 1, &h), ERR_CONFIG);
+	CU_ASSERT_STRING_EQUAL(tok_state_dir(hand_tok), "");
+	NEED(unlink(dir) == 0);
+	CU_ASSERT_EQUAL(ks_handover_give(&a, 1, &h), 0);
+	CU_ASSERT_EQUAL(access(dir, X_OK), 0);
+	CU_ASSERT_EQUAL(hand_objects(), HAND_N);
+	if (h)
+		CU_ASSERT_EQUAL(ks_handover_take(h, hand_tok, got), 0);
+	if (geteuid() == 0) {
+		NEED(seteuid(65534) == 0);
+		CU_ASSERT_STRING_EQUAL(tok_state_dir(hand_tok), "");
+		NEED(seteuid(0) == 0);
+	}
+	CU_ASSERT_STRING_EQUAL(tok_state_dir(hand_tok), dir);
+	ks_key_unref(&got[0]);
+	ks_handover_free(&h);
+	ks_key_unref(&a);
+	free(aside);
+	free(dir);
+}
+
 /* ---- age ---- */
 
 static void old_object(uint8_t who, uint16_t index, int64_t age)
@@ -391,6 +423,7 @@ int main(void)
 		{ "malformed references", test_references },
 		{ "claimed by another", test_claimed },
 		{ "another state directory", test_other_directory },
+		{ "a directory that changes", test_directory_changes },
 		{ "swept by age", test_sweep },
 		CU_TEST_INFO_NULL
 	};

@@ -134,9 +134,13 @@ server_conf() {
 }
 
 server_no_keytab() {
+	local found
+
 	# Whatever it is called, a keytab begins with 05 02; and so does the KDC's own stash.
-	find "$SCRATCH" -type f ! -path "$REALM_DIR/user.keytab" ! -path "$REALM_DIR/kdc/*" -print0 |
-		perl -0ne 'chomp; open(F, "<", $_) && read(F, $b, 2) && $b eq "\5\2" && print "$_\n"'
+	found=$(find "$SCRATCH" -type f ! -path "$REALM_DIR/kdc/*" -print0 |
+		perl -0ne 'chomp; open(F, "<", $_) && read(F, $b, 2) && $b eq "\5\2" && print "$_\n"')
+	grep -qxF -- "$REALM_DIR/user.keytab" <<<"$found" || echo "the search misses the client's keytab"
+	grep -vxF -e "$REALM_DIR/user.keytab" -e "" <<<"$found" || true
 }
 
 # Sessions, their objects and the login go with the token, or else it just does not answer.
