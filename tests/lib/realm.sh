@@ -4,6 +4,7 @@
 #
 #   scratch_start NAME      makes $SCRATCH and removes it when the script ends
 #   realm_start DIR         a realm with a KDC on loopback; exports KRB5_CONFIG
+#   realm_pkinit DIR        before realm_start: a KDC with a certificate, for `kinit -n`
 #   realm_stop              stops the KDC
 #   token_softhsm DIR       a SoftHSM2 token; sets TOKEN_*, exports SOFTHSM2_CONF
 #   token_nss DIR           an NSS softoken database; sets TOKEN_*
@@ -131,11 +132,64 @@ etype_name() {
 	echo "${!var}"
 }
 
+# Where realm_pkinit left the certificates; empty: the realm does no PKINIT.
+REALM_PKINIT=
+
+# The KDC's certificate names the realm's ticket-granting service (RFC 4556 3.2.4).
+realm_pkinit_conf() {
+	cat <<-END
+		[req]
+		prompt = no
+		distinguished_name = subject
+		[subject]
+		CN = gssp11 test
+		[ca]
+		basicConstraints = critical,CA:TRUE
+		keyUsage = keyCertSign
+		[kdc]
+		basicConstraints = critical,CA:FALSE
+		keyUsage = digitalSignature,keyAgreement
+		extendedKeyUsage = 1.3.6.1.5.2.3.5
+		subjectAltName = otherName:1.3.6.1.5.2.2;SEQUENCE:kdc_name
+		[kdc_name]
+		realm = EXPLICIT:0,GeneralString:$REALM
+		principal = EXPLICIT:1,SEQUENCE:kdc_principal
+		[kdc_principal]
+		type = EXPLICIT:0,INTEGER:2
+		parts = EXPLICIT:1,SEQUENCE:kdc_parts
+		[kdc_parts]
+		service = GeneralString:krbtgt
+		instance = GeneralString:$REALM
+	END
+}
+
+realm_pkinit() {
+	local dir=$1/pkinit
+
+	mkdir -p "$dir"
+	chmod 700 "$dir"
+	realm_pkinit_conf >"$dir/openssl.cnf"
+	{
+		openssl req -config "$dir/openssl.cnf" -x509 -newkey rsa:2048 -nodes -days 2 \
+			-extensions ca -keyout "$dir/ca.key" -out "$dir/ca.pem" &&
+			openssl req -config "$dir/openssl.cnf" -new -newkey rsa:2048 -nodes \
+				-subj "/CN=gssp11 test KDC" -keyout "$dir/kdc.key" -out "$dir/kdc.csr" &&
+			openssl x509 -req -in "$dir/kdc.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" \
+				-set_serial 2 -days 2 -extfile "$dir/openssl.cnf" -extensions kdc \
+				-out "$dir/kdc.pem"
+	} >"$dir/openssl.log" 2>&1 || die "openssl failed: $(tail -n 3 "$dir/openssl.log")"
+	REALM_PKINIT=$(cd "$dir" && pwd -P)
+}
+
 # realm_conf DIR: krb5.conf and kdc.conf for the port in REALM_PORT.
 realm_conf() {
-	local dir=$1 all
+	local dir=$1 all anchors='' identity=''
 
 	all="$ETYPE_NAME_18 $ETYPE_NAME_17 $ETYPE_NAME_20 $ETYPE_NAME_19"
+	if [ -n "$REALM_PKINIT" ]; then
+		anchors="pkinit_anchors = FILE:$REALM_PKINIT/ca.pem"
+		identity="pkinit_identity = FILE:$REALM_PKINIT/kdc.pem,$REALM_PKINIT/kdc.key"
+	fi
 	cat >"$dir/krb5.conf" <<-END
 		[libdefaults]
 		    default_realm = $REALM
@@ -154,6 +208,7 @@ realm_conf() {
 		[realms]
 		    $REALM = {
 		        kdc = 127.0.0.1:$REALM_PORT
+		        $anchors
 		    }
 		[domain_realm]
 		    localhost = $REALM
@@ -171,6 +226,8 @@ realm_conf() {
 		        supported_enctypes = ${all// /:normal }:normal
 		        max_life = 10h
 		        max_renewable_life = 1d
+		        $identity
+		        $anchors
 		    }
 		[logging]
 		    kdc = FILE:$dir/kdc/kdc.log
@@ -187,6 +244,7 @@ realm_principals() {
 
 	echo "addprinc -pw password user"
 	echo "ktadd -norandkey -k $dir/user.keytab user"
+	[ -z "$REALM_PKINIT" ] || echo "addprinc -randkey WELLKNOWN/ANONYMOUS"
 	echo "addprinc -randkey host/localhost"
 	echo "ktadd -norandkey -k $dir/krb5.keytab host/localhost"
 	for t in 17 18 19 20; do
