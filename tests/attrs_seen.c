@@ -1,6 +1,6 @@
 /*
  * Accepts its own initiator's token and prints all that is told of the
- * client's name; for t_attrs.sh, which knows what the KDC put into the ticket.
+ * client's name; for t_pac.sh, which knows what the KDC put into the ticket.
  * Plain GSS-API with default credentials.
  *
  *   attrs_seen PRINCIPAL-OF-SERVICE

@@ -166,24 +166,33 @@ static void impersonate_all(const char *service, const char *user)
 
 /* ---- elements ---- */
 
-static void add(const char *principal, const char *password)
+/*
+ * A credential of its own, or c in place: a copy of c with more in it would
+ * share what is in c (so MIT's layer has it), and both cannot be released.
+ */
+static void add_one(gss_cred_id_t c, gss_name_t n, gss_OID mech, const char *password, int usage)
 {
 	gss_buffer_desc pw = { strlen(password), (void *)(uintptr_t)password };
+	gss_cred_id_t sum = GSS_C_NO_CREDENTIAL;
+
+	major = gss_add_cred_with_password(&minor, c, n, mech, &pw, usage, 0, 0, c ? NULL : &sum,
+					   NULL, NULL, NULL);
+	if (tell("add_cred_with_password"))
+		inquire(c ? c : sum);
+	gss_release_cred(&ignored, &sum);
+}
+
+static void add(const char *principal, const char *password)
+{
 	gss_name_t n = import(principal, OID(GSS_KRB5_NT_PRINCIPAL_NAME));
 	gss_OID mechs[] = { KRB5, OID(gss_mech_krb5_old) };
-	gss_cred_id_t c, sum;
+	gss_cred_id_t c;
 
 	for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
 		c = acquire(GSS_C_ACCEPT);
 		for (size_t i = 0; i < 4; i++) {
 			printf("-- usage %d, mechanism %zu, to %zu\n", usage, i & 1, i >> 1);
-			sum = GSS_C_NO_CREDENTIAL;
-			major = gss_add_cred_with_password(&minor, i >> 1 ? c : GSS_C_NO_CREDENTIAL, n,
-							   mechs[i & 1], &pw, usage, 0, 0, &sum,
-							   NULL, NULL, NULL);
-			if (tell("add_cred_with_password"))
-				inquire(sum);
-			gss_release_cred(&ignored, &sum);
+			add_one(i >> 1 ? c : GSS_C_NO_CREDENTIAL, n, mechs[i & 1], password, usage);
 		}
 		gss_release_cred(&ignored, &c);
 	}

@@ -338,24 +338,26 @@ static gss_cred_id_t acquire(gss_cred_usage_t usage)
 }
 
 /* There is no KDC: all fail, and in the same way. */
-static void add(gss_cred_id_t to, gss_cred_id_t self, gss_name_t user, gss_cred_usage_t usage)
+static void add(gss_cred_id_t self, gss_name_t user, gss_cred_usage_t usage)
 {
+	const gss_OID mechs[] = { KRB5, (gss_OID)(uintptr_t)gss_mech_krb5_old };
 	gss_buffer_desc password = show_text("secret");
-	gss_OID old = (gss_OID)(uintptr_t)gss_mech_krb5_old;
 	gss_cred_id_t sum = GSS_C_NO_CREDENTIAL;
 
-	for (int i = 0; i < 2; i++) {
-		gss_OID mech = i ? old : KRB5;
-
-		major = gss_add_cred_with_password(&m, to, user, mech, &password, usage, 0, 0, &sum,
-						   NULL, NULL, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		major = gss_add_cred_with_password(&m, GSS_C_NO_CREDENTIAL, user, mechs[i], &password,
+						   usage, 0, 0, &sum, NULL, NULL, NULL);
 		tell("add_cred_with_password");
 		gss_release_cred(&ignored, &sum);
-		major = gss_add_cred_impersonate_name(&m, to, self, user, mech, usage, 0, 0, &sum,
-						      NULL, NULL, NULL);
-		tell("add_cred_impersonate_name");
-		gss_release_cred(&ignored, &sum);
 	}
+	major = gss_add_cred_impersonate_name(&m, GSS_C_NO_CREDENTIAL, self, user, KRB5, usage, 0, 0,
+					      &sum, NULL, NULL, NULL);
+	tell("add_cred_impersonate_name");
+	gss_release_cred(&ignored, &sum);
+	major = gss_add_cred_impersonate_name(&m, self, self, user, KRB5, usage, 0, 0, &sum, NULL,
+					      NULL, NULL);
+	tell("add_cred_impersonate_name to what has it");
+	gss_release_cred(&ignored, &sum);
 }
 
 static void keytab_for(const struct box_token *own)
@@ -377,8 +379,8 @@ static void add_creds(const struct box_token *own)
 	keytab_for(own);
 	for (int usage = GSS_C_BOTH; usage <= GSS_C_ACCEPT; usage++) {
 		self = acquire(usage);
-		add(GSS_C_NO_CREDENTIAL, self, user, GSS_C_INITIATE);
-		add(GSS_C_NO_CREDENTIAL, self, user, usage);
+		add(self, user, GSS_C_INITIATE);
+		add(self, user, usage);
 		gss_release_cred(&ignored, &self);
 	}
 	gss_release_name(&ignored, &user);

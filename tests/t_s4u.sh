@@ -31,7 +31,7 @@ check() {
 
 	shift 2
 	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 \
-		run stock "$REALM_DIR/krb5.keytab" "$SCRATCH/none.conf" "$@"
+		run stock "$SCRATCH/services.keytab" "$SCRATCH/none.conf" "$@"
 	rm -f "$SCRATCH/trace"
 	run own "$TOKEN_URI" "$SCRATCH/mech.conf" "$@"
 	diff <(sed 's| / .*||' "$SCRATCH/stock") <(sed 's| / .*||' "$SCRATCH/own") >"$SCRATCH/diff" &&
@@ -84,13 +84,16 @@ realm_start "$SCRATCH/realm"
 module_conf "$SCRATCH/mech.conf" "$GSSP11_MODULE"
 kadmin.local -q "modprinc +ok_as_delegate svc17/localhost" >"$SCRATCH/kadmin" 2>&1
 kadmin.local -q "modprinc +ok_to_auth_as_delegate svc18/localhost" >>"$SCRATCH/kadmin" 2>&1
-kinit -c "$SCRATCH/service" -k -t "$REALM_DIR/krb5.keytab" svc18/localhost
+for service in svc17 svc18; do
+	kadmin.local -q "ktadd -norandkey -k $SCRATCH/services.keytab $service/localhost" >>"$SCRATCH/kadmin" 2>&1
+done
+kinit -c "$SCRATCH/service" -k -t "$SCRATCH/services.keytab" svc18/localhost
 kinit -f -c "$SCRATCH/user" -k -t "$REALM_DIR/user.keytab" user
 for make_token in token_softhsm token_nss; do
 	$make_token "$SCRATCH"
 	export KRB5_CONFIG=$TOKEN_CONF:$REALM_DIR/krb5.conf
-	"$GSSP11_TOOL" keytab import --token "$TOKEN_URI" "$REALM_DIR/krb5.keytab" svc18/localhost \
-		svc17/localhost >"$SCRATCH/import" 2>&1
+	"$GSSP11_TOOL" keytab import --token "$TOKEN_URI" "$SCRATCH/services.keytab" \
+		>"$SCRATCH/import" 2>&1
 	ok "$TOKEN_NAME: the keys are on the token" $? "$SCRATCH/import"
 	with_token
 done

@@ -211,6 +211,23 @@ static OM_uint32 credentials_expired(struct stage *s)
 	return major;
 }
 
+/* AddressSanitizer's, where the test is built with it. */
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
+
+/* The stock mechanism forgets a principal when it finds this. */
+static OM_uint32 store_defective(gss_cred_id_t c, const char *ccache)
+{
+	OM_uint32 major;
+
+	if (__lsan_disable)
+		__lsan_disable();
+	major = store_into(c, ccache);
+	if (__lsan_enable)
+		__lsan_enable();
+	return major;
+}
+
 /* Somebody else's tickets have taken the place of those that it was made with. */
 static OM_uint32 defective_credential(struct stage *s)
 {
@@ -221,7 +238,7 @@ static OM_uint32 defective_credential(struct stage *s)
 	tickets_of(path, ACC_CLIENT, 0);
 	c = both_with(s, path);
 	tickets_of(path, "mallory@TEST.ORG", 0);
-	major = store_into(c, to);
+	major = store_defective(c, to);
 	gss_release_cred(&ignored, &c);
 	unlink(to);
 	free(path);
@@ -297,23 +314,37 @@ static OM_uint32 no_context(struct stage *s)
 }
 
 /* The ticket ends while the context is up: on both sides, as no skew is allowed. */
-static OM_uint32 context_expired(struct stage *s)
+static void make_short(const struct box_token *own, struct talk *t)
 {
-	struct talk_want w = s->want;
-	OM_uint32 life = 7, major;
-	struct talk t;
+	struct talk_want w = { .own_i = own, .own_a = own, .flags = GSS_C_MUTUAL_FLAG, .life = 2,
+			       .permitted = "aes sha2\n clockskew = 1" };
 
-	w.permitted = "aes sha2\n clockskew = 1";
-	w.life = 2;
-	CU_ASSERT_TRUE(talk_make(&w, &t));
-	sleep(4);
-	major = gss_inquire_context(&m, t.i, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-	CU_ASSERT_EQUAL(gss_inquire_context(&m, t.a, NULL, NULL, NULL, NULL, NULL, NULL, NULL), major);
-	CU_ASSERT_EQUAL(gss_context_time(&m, t.i, &life), major);
-	CU_ASSERT_EQUAL(gss_context_time(&m, t.a, &life), major);
+	CU_ASSERT_TRUE(talk_make(&w, t));
+}
+
+static void is_expired(gss_ctx_id_t c)
+{
+	OM_uint32 life = 7;
+
+	CU_ASSERT_EQUAL(gss_inquire_context(&m, c, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+			GSS_S_CONTEXT_EXPIRED);
+	CU_ASSERT_EQUAL(gss_context_time(&m, c, &life), GSS_S_CONTEXT_EXPIRED);
 	CU_ASSERT_EQUAL(life, 0);
-	talk_drop(&t);
-	return major;
+}
+
+/* Stock and on each token; all wait together. */
+static void expired(void)
+{
+	struct talk t[3];
+
+	for (size_t i = 0; i < 3; i++)
+		make_short(i ? &tokens[i - 1] : NULL, &t[i]);
+	sleep(4);
+	for (size_t i = 0; i < 3; i++) {
+		is_expired(t[i].i);
+		is_expired(t[i].a);
+		talk_drop(&t[i]);
+	}
 }
 
 /* ---- messages ---- */
@@ -391,7 +422,7 @@ static const struct {
 	{ GSS_S_DEFECTIVE_TOKEN, defective_token },
 	{ GSS_S_DEFECTIVE_CREDENTIAL, defective_credential },
 	{ GSS_S_CREDENTIALS_EXPIRED, credentials_expired },
-	{ GSS_S_CONTEXT_EXPIRED, context_expired }, { GSS_S_FAILURE, failure },
+	{ GSS_S_FAILURE, failure },
 	{ GSS_S_BAD_QOP, bad_qop },
 	{ GSS_S_UNAVAILABLE, unavailable }, { GSS_S_DUPLICATE_ELEMENT, duplicate_element },
 	{ GSS_S_NAME_NOT_MN, name_not_mn }, { GSS_S_BAD_MECH_ATTR, bad_mech_attr },
@@ -443,6 +474,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "each major status, keys on tokens", on_tokens },
 		{ "each major status, stock", on_stock },
+		{ "contexts that expire", expired },
 		CU_TEST_INFO_NULL,
 	};
 
