@@ -39,10 +39,10 @@ static const struct ks_bundle_part parts[] = {
 	{ KS_USE_TGT, 6, KS_PART_KC, KS_KC, KS_CHECKSUM, false },
 	{ KS_USE_TGT, 7, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
 	{ KS_USE_TGT, 7, KS_PART_KI, KS_KI, KS_SEAL, false },
-	/* a service ticket's session key: AP-REQ, AP-REP, and KRB-CRED */
+	/* a service ticket's session key: AP-REQ, AP-REP (both ways: DCE), and KRB-CRED */
 	{ KS_USE_AP, 11, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
 	{ KS_USE_AP, 11, KS_PART_KI, KS_KI, KS_SEAL, false },
-	{ KS_USE_AP, 12, KS_PART_KE_DECRYPT, KS_KE, KS_OPEN, false },
+	{ KS_USE_AP, 12, KS_PART_KE_DECRYPT, KS_KE, KS_SEAL_OPEN, false },
 	{ KS_USE_AP, 12, KS_PART_KI, KS_KI, KS_OPEN, false },
 	{ KS_USE_FORWARD, 14, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
 	{ KS_USE_FORWARD, 14, KS_PART_KI, KS_KI, KS_SEAL, false },
@@ -211,7 +211,7 @@ static err_t loader_load(void *arg, uint32_t usage, enum ks_role role, enum ks_k
 	for (i = 0; (p = ks_bundle_part_at(e, l->use, i)); i++) {
 		if (p->usage != usage || p->role != role || is_pad(p))
 			continue;
-		if (role == KS_KE && p->kind != want)
+		if (role == KS_KE && p->kind != want && p->kind != KS_SEAL_OPEN)
 			continue;
 		*got = p->kind;
 		return part_find(l, p, out);

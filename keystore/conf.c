@@ -17,14 +17,14 @@
 /* A setting's words, in the order of the enum that they stand for. */
 struct word_list {
 	const char *name;
-	const char *words[3];
+	const char *words[4];
 };
 
 static const struct word_list exposure_words = {
 	"exposure", { "transient", "on-token", NULL }
 };
 static const struct word_list delegation_words = {
-	"delegation", { "plain", "refuse", NULL }
+	"delegation", { "plain", "refuse", "token", NULL }
 };
 static const struct word_list prf_words = { "prf", { "refuse", "allow", NULL } };
 static const struct word_list export_words = { "export", { "refuse", "allow", NULL } };
@@ -71,8 +71,9 @@ static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct wo
 		*out = i;
 	else
 		err = err_set(ERR_CONFIG, "\"%s\" is not a value of %s in krb5.conf section "
-			      "[appdefaults] " SECTION ": write \"%s\" or \"%s\"",
-			      value, list->name, list->words[0], list->words[1]);
+			      "[appdefaults] " SECTION ": write \"%s\"%s%s%s or \"%s\"",
+			      value, list->name, list->words[0], i > 2 ? ", \"" : "",
+			      i > 2 ? list->words[2] : "", i > 2 ? "\"" : "", list->words[1]);
 	free(value);
 	return err;
 }
@@ -171,7 +172,7 @@ static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *
 	if (!err)
 		err = check_paths(c);
 	c->exposure = exposure ? KS_CONF_ON_TOKEN : KS_CONF_TRANSIENT;
-	c->delegation = delegation ? KS_CONF_DELEG_REFUSE : KS_CONF_DELEG_PLAIN;
+	c->delegation = (enum ks_conf_delegation)delegation;
 	c->prf = prf != 0;
 	c->export = export != 0;
 	return err;

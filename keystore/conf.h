@@ -15,7 +15,7 @@ struct tok;
 struct secret;
 
 enum ks_conf_exposure { KS_CONF_TRANSIENT, KS_CONF_ON_TOKEN };
-enum ks_conf_delegation { KS_CONF_DELEG_PLAIN, KS_CONF_DELEG_REFUSE };
+enum ks_conf_delegation { KS_CONF_DELEG_PLAIN, KS_CONF_DELEG_REFUSE, KS_CONF_DELEG_TOKEN };
 
 struct ks_conf {
 	char *module;            /* PKCS#11 module path where the URI names none */
@@ -37,6 +37,12 @@ bool ks_conf_gives_keys(const struct ks_conf *c);
 
 /* True for a keytab name that belongs to this module ("pkcs11:" and what follows). */
 bool ks_conf_is_uri(const char *keytab_name);
+
+/*
+ * The default client keytab's name (KRB5_CLIENT_KTNAME, default_client_keytab_name)
+ * where it is a pkcs11: URI, malloc'ed; else NULL.  ENOMEM.
+ */
+MUST err_t ks_conf_client_uri(krb5_context ctx, char **out);
 
 /* Opens the token that a URI names, with the local settings.  Give back with tok_unref. */
 MUST err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, struct tok **out);

@@ -211,9 +211,9 @@ static err_t add_use(struct work *w, const struct ks_use *use)
 	for (i = 0; i < n && !err; i++) {
 		if (ks_shelf_find(w->shelf, usage, roles[i], use->kind))
 			continue;
-		if (!ks_slot_find(w->k, usage, roles[i], use->kind))
+		if (!ks_slot_find(w->k, usage, roles[i], use->kind) && !w->k->loader.load)
 			err = add(w, usage, roles[i], use->kind);
-		else if (!w->park)      /* it may be parked: bring it in */
+		else if (!w->park)      /* it may be parked, or in a bundle: bring it in */
 			err = ks_slot_key(w->k, usage, roles[i], use->kind, &key);
 	}
 	return err;

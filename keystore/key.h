@@ -55,8 +55,8 @@ MUST err_t ks_key_from_bytes(struct tok *t, int32_t etype, const uint8_t *bytes,
 
 /*
  * Puts the derived keys for these uses on the token, now.  Uses that are there
- * already are left.  ERR_INTERNAL once the base is forgotten, ERR_TOKEN_FAILED,
- * ERR_UNSUPPORTED.
+ * already are left; those of a bundle are fetched, and stay if it is destroyed.
+ * ERR_INTERNAL once the base is forgotten, ERR_TOKEN_FAILED, ERR_UNSUPPORTED.
  */
 MUST err_t ks_key_prepare(struct ks_key *k, const struct ks_use *uses, size_t n);
 

@@ -84,7 +84,7 @@ static err_t registry_get(struct tok *t, const char *uri, struct ks_keytab **out
 	return 0;
 }
 
-err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out)
+static err_t keytab_on(struct tok *t, const char *uri, struct ks_keytab **out)
 {
 	struct ks_keytab *kt = NULL;
 	err_t err;
@@ -99,6 +99,14 @@ err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out)
 	return err;
 }
 
+err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out)
+{
+	err_t err = tok_uri_fits(t, uri);
+
+	*out = NULL;
+	return err ? err : keytab_on(t, uri, out);
+}
+
 err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 		     struct ks_keytab **out)
 {
@@ -109,7 +117,7 @@ err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 	err = ks_conf_open_token(conf, uri, write, &t);
 	if (err)
 		return err;
-	err = ks_keytab_on(t, uri, out);
+	err = keytab_on(t, uri, out);
 	tok_unref(&t);
 	return err;
 }

@@ -33,7 +33,7 @@ struct ks_entry {
  */
 MUST err_t ks_keytab_open(const struct ks_conf *conf, const char *uri, bool write,
 			  struct ks_keytab **out);
-/* The same on a token that is open; the URI only names it. */
+/* The same on a token that is open, which the URI must fit: ERR_URI. */
 MUST err_t ks_keytab_on(struct tok *t, const char *uri, struct ks_keytab **out);
 struct ks_keytab *ks_keytab_ref(struct ks_keytab *kt);
 void ks_keytab_unref(struct ks_keytab **kt);
@@ -84,5 +84,13 @@ MUST err_t ks_keytab_delete(struct ks_keytab *kt, const struct ks_entry *e);
  * entry: it notices and says so.
  */
 MUST err_t ks_keytab_sweep(struct ks_keytab *kt, size_t *n);
+
+/*
+ * Whose turn it is to get initial tickets, of several processes of this user's
+ * that miss them at once: waits, but not for more than five seconds.  Give the
+ * result to ks_ticket_turn_end.
+ */
+int ks_ticket_turn(struct tok *t);
+void ks_ticket_turn_end(int *fd);
 
 #endif

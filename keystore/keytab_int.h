@@ -53,8 +53,8 @@ void ks_keytab_forget(struct ks_keytab *kt);
 
 /*
  * One writer at a time, for all processes of this user on this host: an
- * exclusive lock on a file in the token's state directory.  *fd is -1, with
- * success, where there is no such directory.  EAGAIN after half a minute.
+ * exclusive lock on a file in the token's state directory.  ERR_CONFIG where
+ * there is none that is this user's alone.  EAGAIN after half a minute.
  */
 MUST err_t ks_keytab_lock(struct tok *t, int *fd);
 void ks_keytab_unlock(int *fd);

@@ -12,10 +12,12 @@
 #include "pkcs11/trace.h"
 
 #define WAIT_MS 30000
+#define TICKET_WAIT_MS 5000
 #define STEP_MS 20
 
 /* The token's serial and label in hex: a file name whatever they hold. */
-static void lock_path(const struct tok_info *info, const char *dir, char *path, size_t size)
+static void lock_path(const struct tok_info *info, const char *dir, const char *what, char *path,
+		      size_t size)
 {
 	static const char hex[] = "0123456789abcdef";
 	char who[sizeof(info->serial) + sizeof(info->label)], name[2 * sizeof(who) + 1];
@@ -27,15 +29,15 @@ static void lock_path(const struct tok_info *info, const char *dir, char *path, 
 		name[2 * i + 1] = hex[(unsigned char)who[i] & 15];
 	}
 	name[2 * i] = '\0';
-	snprintf(path, size, "%s/keytab-%s.lock", dir, name);
+	snprintf(path, size, "%s/%s-%s.lock", dir, what, name);
 }
 
-static err_t wait_for(int fd, const char *path)
+static err_t wait_for(int fd, const char *path, int wait_ms)
 {
 	const struct timespec step = { .tv_nsec = STEP_MS * 1000000L };
 	int left;
 
-	for (left = WAIT_MS / STEP_MS; left > 0; left--) {
+	for (left = wait_ms / STEP_MS; left > 0; left--) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR)
@@ -44,10 +46,11 @@ static err_t wait_for(int fd, const char *path)
 	}
 	return err_set(EAGAIN, "another process has been writing to this token's keytab for %d "
 		       "seconds (it holds a lock on %s): wait for it, or end it",
-		       WAIT_MS / 1000, path);
+		       wait_ms / 1000, path);
 }
 
-err_t ks_keytab_lock(struct tok *t, int *fd)
+/* Without a state directory there is no lock, and an error. *fd is -1 then. */
+static err_t lock_file(struct tok *t, const char *what, int wait_ms, int *fd)
 {
 	const struct tok_info *info = tok_info(t);
 	const char *dir = tok_state_dir(t);
@@ -56,20 +59,40 @@ err_t ks_keytab_lock(struct tok *t, int *fd)
 	int f;
 
 	*fd = -1;
-	if (!dir[0]) {
-		trace("keytab: token=%s has no state directory, writing without a lock", info->label);
-		return 0;
-	}
-	lock_path(info, dir, path, sizeof(path));
+	if (!dir[0])
+		return err_set(ERR_CONFIG, "nothing is written to token \"%s\" without a lock, and there "
+			       "is no directory for one: set state_dir in krb5.conf section "
+			       "[appdefaults] gssp11 to a directory that is this user's alone (mode "
+			       "0700)", info->label);
+	lock_path(info, dir, what, path, sizeof(path));
 	f = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (f < 0)
 		return err_set(errno, "cannot open the lock file %s: %s", path, strerror(errno));
-	err = wait_for(f, path);
+	err = wait_for(f, path, wait_ms);
 	if (err)
 		close(f);
 	else
 		*fd = f;
 	return err;
+}
+
+err_t ks_keytab_lock(struct tok *t, int *fd)
+{
+	return lock_file(t, "keytab", WAIT_MS, fd);
+}
+
+int ks_ticket_turn(struct tok *t)
+{
+	int fd;
+
+	if (lock_file(t, "tickets", TICKET_WAIT_MS, &fd))
+		trace("tickets: not waiting any longer for another process that gets some");
+	return fd;
+}
+
+void ks_ticket_turn_end(int *fd)
+{
+	ks_keytab_unlock(fd);
 }
 
 void ks_keytab_unlock(int *fd)

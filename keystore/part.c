@@ -20,6 +20,7 @@ enum {
 struct shape {
 	uint8_t outer, also;                    /* APPLICATION tags; 0: no other one */
 	unsigned key;                           /* number of the key's field */
+	bool listed;                            /* where the key is in the one element of a list */
 	unsigned fields[FIELDS_MAX + 1];
 };
 
@@ -41,6 +42,14 @@ static const struct shape shapes[] = {
 	[KS_ENC_AP_REP_PART] = {
 		.outer = 0x7b, .key = 2,
 		.fields = { TIME, INTEGER, SEQUENCE | OPTIONAL, INTEGER | OPTIONAL },
+	},
+	/* ticket-info is a SEQUENCE OF KrbCredInfo, of which there must be one; its key is [0] */
+	[KS_ENC_KRB_CRED_PART] = {
+		.outer = 0x7d, .key = 0, .listed = true,
+		.fields = {
+			SEQUENCE, INTEGER | OPTIONAL, TIME | OPTIONAL, INTEGER | OPTIONAL,
+			SEQUENCE | OPTIONAL, SEQUENCE | OPTIONAL
+		},
 	},
 	/* EncASRepPart and EncTGSRepPart: some KDCs send the one for the other */
 	[KS_ENC_KDC_REP_PART] = {
@@ -154,13 +163,28 @@ static void key(struct der *d, const uint8_t *start, struct ks_hole *out)
 	out->len = in.rd.left;
 }
 
+/* SEQUENCE OF SEQUENCE { key [0], ... } with one element: what else that has is not looked into */
+static void listed_key(struct der *d, const uint8_t *start, struct ks_hole *out)
+{
+	struct der list = value(d, SEQUENCE), info = value(&list, SEQUENCE);
+	struct der f = value(&info, FIELD + 0);
+
+	key(&f, start, out);
+	end(&f);
+	end(&list);
+	if (!d->err)
+		d->err = f.err ? f.err : info.err ? info.err : list.err;
+}
+
 /* The field's contents: the key, or one value of the right type that is not looked into. */
 static void field(struct der *seq, const struct shape *shape, unsigned i, const uint8_t *start,
 		  struct ks_hole *out)
 {
 	struct der f = value(seq, (uint8_t)(FIELD + i));
 
-	if (i == shape->key)
+	if (i == shape->key && shape->listed)
+		listed_key(&f, start, out);
+	else if (i == shape->key)
 		key(&f, start, out);
 	else
 		(void)value(&f, (uint8_t)shape->fields[i]);

@@ -48,38 +48,52 @@ static err_t lift_key(uint8_t *plain, const struct ks_hole *hole, struct tok *t,
 	return err;
 }
 
+/* The part and its key out of octets that are the caller's to wipe. */
+static err_t take_part(enum ks_part part, uint8_t *plain, size_t len, struct tok *t,
+		       struct ks_opened *out)
+{
+	struct ks_opened o = { 0 };
+	struct ks_hole hole;
+	err_t err;
+
+	err = ks_part_find(part, plain, len, &hole);
+	if (!err)
+		err = lift_key(plain, &hole, t, &o);
+	if (!err && !(o.bytes = malloc(hole.total)))
+		err = ENOMEM;
+	if (!err) {
+		memcpy(o.bytes, plain, hole.total);
+		o.len = hole.total;
+		*out = o;
+		memset(&o, 0, sizeof(o));
+	}
+	ks_opened_fini(&o);
+	return err;
+}
+
 err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *in,
 		   struct tok *key_token, struct ks_opened *out)
 {
-	struct ks_opened o = { 0 };
 	struct secret *room = NULL;
-	struct ks_hole hole;
-	uint8_t *plain;
 	err_t err;
 
-	*out = o;
+	memset(out, 0, sizeof(*out));
 	err = open_message(k, in, &room);
-	if (err)
-		goto out;
-	plain = room->data + FRONT;
-	err = ks_part_find(part, plain, room->len - FRONT, &hole);
-	if (err)
-		goto out;
-	err = lift_key(plain, &hole, key_token ? key_token : ks_key_token(k), &o);
-	if (err)
-		goto out;
-	o.bytes = malloc(hole.total);
-	if (!o.bytes) {
-		err = ENOMEM;
-		goto out;
-	}
-	memcpy(o.bytes, plain, hole.total);
-	o.len = hole.total;
-	*out = o;
-	memset(&o, 0, sizeof(o));
-out:
-	ks_opened_fini(&o);
+	if (!err)
+		err = take_part(part, room->data + FRONT, room->len - FRONT,
+				key_token ? key_token : ks_key_token(k), out);
 	secret_free(&room);
+	return err;
+}
+
+err_t ks_part_take(struct tok *key_token, enum ks_part part, uint8_t *plain, size_t len,
+		   struct ks_opened *out)
+{
+	err_t err;
+
+	memset(out, 0, sizeof(*out));
+	err = take_part(part, plain, len, key_token, out);
+	secret_wipe(plain, len);
 	return err;
 }
 

@@ -16,7 +16,8 @@ enum ks_part {
 	KS_ENC_TICKET_PART,      /* RFC 4120 5.3: key [1], always there */
 	KS_AUTHENTICATOR,        /* RFC 4120 5.5.1: subkey [6], optional */
 	KS_ENC_AP_REP_PART,      /* RFC 4120 5.5.2: subkey [2], optional */
-	KS_ENC_KDC_REP_PART      /* RFC 4120 5.4.2: key [0], always there; either tag */
+	KS_ENC_KDC_REP_PART,     /* RFC 4120 5.4.2: key [0], always there; either tag */
+	KS_ENC_KRB_CRED_PART     /* RFC 4120 5.8.1: key [0] of the one KrbCredInfo */
 };
 
 struct ks_opened {
@@ -41,6 +42,12 @@ struct ks_cipher {
  */
 MUST err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *in,
 			struct tok *key_token, struct ks_opened *out);
+/*
+ * The same for a part that came without encryption of its own (a KRB-CRED
+ * inside an authenticator): plain is wiped, whatever comes of it.
+ */
+MUST err_t ks_part_take(struct tok *key_token, enum ks_part part, uint8_t *plain, size_t len,
+			struct ks_opened *out);
 void ks_opened_fini(struct ks_opened *o);
 
 /* Opens what has no key inside: *bytes is malloc'ed, with a NUL behind; wipe it and free. */

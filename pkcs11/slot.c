@@ -173,6 +173,35 @@ err_t slot_find(struct tok *t, bool *transient)
 	return err;
 }
 
+/* As C_GetTokenInfo gives it: blank-padded. */
+static void pad(CK_UTF8CHAR *to, size_t size, const char *from)
+{
+	size_t n = strnlen(from, size);
+
+	memset(to, ' ', size);
+	memcpy(to, from, n);
+}
+
+err_t tok_uri_fits(const struct tok *t, const char *uri)
+{
+	CK_TOKEN_INFO info = { 0 };
+	struct uri u;
+	bool fits;
+	err_t err;
+
+	err = uri_init(&u, uri);
+	if (err)
+		return err;
+	pad(info.label, sizeof(info.label), t->info.label);
+	pad(info.manufacturerID, sizeof(info.manufacturerID), t->info.manufacturer);
+	pad(info.model, sizeof(info.model), t->info.model);
+	pad(info.serialNumber, sizeof(info.serialNumber), t->info.serial);
+	fits = p11_kit_uri_match_token_info(u.kit, &info);
+	uri_fini(&u);
+	return fits ? 0 : err_set(ERR_URI, "the URI \"%.*s\" names another token than \"%s\"",
+				  (int)strcspn(uri, "?"), uri, t->info.label);
+}
+
 bool tok_present(struct tok *t)
 {
 	CK_TOKEN_INFO info;

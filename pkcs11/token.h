@@ -66,6 +66,12 @@ const char *tok_state_dir(struct tok *t);
 /* Checks the URI's syntax only (unknown or doubled attributes refused); no token is touched. ERR_URI. */
 MUST err_t tok_uri_check(const char *uri);
 
+/*
+ * The URI's token attributes (label, serial, model, manufacturer) are those of t, which was
+ * connected; slot, library and query are not looked at.  ERR_URI: they are not, or it is none.
+ */
+MUST err_t tok_uri_fits(const struct tok *t, const char *uri);
+
 /* Grows by one each time the token was lost and reopened; keys of an older generation are lost. */
 unsigned tok_generation(const struct tok *t);
 

@@ -100,7 +100,7 @@ static void test_refused(void)
 	struct ks_conf c;
 
 	refused("exposure = on_token", "\"on_token\"", "\"transient\" or \"on-token\"");
-	refused("delegation = no", "\"no\"", "\"plain\" or \"refuse\"");
+	refused("delegation = no", "\"no\"", "\"plain\", \"token\" or \"refuse\"");
 	refused("module_init = x", "\"module_init\"", "module-init, session_token");
 	refused("exposures = on-token", "\"exposures\"", "exposure");
 	refused("TEST.ORG = {\n delegate = no\n }", "\"delegate\"", "delegation");

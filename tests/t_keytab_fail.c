@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +217,28 @@ static void probe_failing(void)
 	NEED(ks_exposure_check(t, 18, false) == 0 && ks_exposure_check(t, 20, false) == 0);
 }
 
+/* No lock, no writing: somebody else has the directory, or may look into it. */
+static void no_lock(void)
+{
+	char *dir = box_path("state");
+	size_t n;
+	err_t err;
+
+	snprintf(doing, sizeof(doing), "no lock");
+	NEED(chmod(dir, 0750) == 0);
+	err = ks_keytab_import(kt, &entry, key.bytes, key.len);
+	NEED(err == ERR_CONFIG && strstr(err_text(err), "state_dir"));
+	NEED(ks_keytab_sweep(kt, &n) == ERR_CONFIG);
+	NEED(chmod(dir, 0700) == 0);
+	NEED(objects() == 0);
+	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
+	NEED(chmod(dir, 0750) == 0);
+	NEED(ks_keytab_delete(kt, &entry) == ERR_CONFIG && listed() == 1);
+	NEED(chmod(dir, 0700) == 0);
+	clean();
+	free(dir);
+}
+
 static void run_all(void)
 {
 	forge_random_key(&key, "fail@TEST.ORG", 17, 6);
@@ -226,6 +249,7 @@ static void run_all(void)
 	/* what the token can do is found out once, here, and not while it fails */
 	NEED(ks_keytab_import(kt, &entry, key.bytes, key.len) == 0);
 	clean();
+	no_lock();
 	import_once();
 	import_broken();
 	import_lost();

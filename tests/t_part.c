@@ -71,6 +71,16 @@ static const struct {
 	{ "7b{30{a0{" WHEN "}a1{02{05}}0500}}", KS_ENC_AP_REP_PART, ASN1_BAD_ID },
 	{ "7b{30{a0{" WHEN "}a1{02{05}}00}}", KS_ENC_AP_REP_PART, ASN1_BAD_ID },
 	{ "7b{30{a0{" WHEN "}a1{02{05}}a4}}", KS_ENC_AP_REP_PART, ASN1_OVERRUN },
+	/* a KRB-CRED's part has its key in the one element of a list */
+	{ "7d{30{a0{30{30{a0{" KEY16 "}}}}}}", KS_ENC_KRB_CRED_PART, 0 },
+	{ "7d{30{a0{30{30{a0{" KEY16 "}a1{1b{41}}}}}a1{02{05}}a2{" WHEN "}a3{02{01}}a4{30{}}a5{30{}}}}",
+	  KS_ENC_KRB_CRED_PART, 0 },
+	{ "7d{30{a0{30{30{a0{" KEY16 "}}30{a0{" KEY16 "}}}}}}", KS_ENC_KRB_CRED_PART, ASN1_BAD_LENGTH },
+	{ "7d{30{a0{30{}}}}", KS_ENC_KRB_CRED_PART, ASN1_OVERRUN },
+	{ "7d{30{a0{30{30{a1{1b{41}}}}}}}", KS_ENC_KRB_CRED_PART, ASN1_BAD_ID },
+	{ "7d{30{a0{30{30{a0{" KEY16 "04{}}}}}}}", KS_ENC_KRB_CRED_PART, ASN1_BAD_LENGTH },
+	{ "7d{30{a1{02{05}}}}", KS_ENC_KRB_CRED_PART, ASN1_MISSING_FIELD },
+	{ "7d{30{a0{" KEY16 "}}}", KS_ENC_KRB_CRED_PART, -1 },
 	/* another part, another tag */
 	{ "7b{30{a0{" WHEN "}a1{02{05}}}}", KS_AUTHENTICATOR, ASN1_BAD_ID },
 	{ "7b{30{a0{" WHEN "}a1{02{05}}}}", KS_ENC_TICKET_PART, ASN1_BAD_ID },
