@@ -101,6 +101,17 @@ void mech_ap_rep_write(struct wr *w, int32_t etype, const void *cipher, size_t l
 /* KRB-CRED with an enc-part that is not encrypted (RFC 6448): plain is EncKrbCredPart. */
 void mech_ap_cred_write_plain(struct wr *w, struct der_str tickets, const void *plain, size_t len);
 
+/*
+ * Authenticator with zeros for a subkey of key_len octets; *at is where the
+ * key belongs.  vno, and a sequence number even where it is 0, are written.
+ */
+void mech_ap_authenticator_write(struct wr *w, const struct ap_authenticator *in, size_t key_len,
+				 size_t *at);
+/* AP-REQ: options, ticket.whole, and auth's enctype and cipher. */
+void mech_ap_req_write(struct wr *w, const struct ap_req *in);
+/* A libkrb5 principal, which out points into, and into what is written to parts. */
+void mech_ap_princ_put(struct wr *parts, krb5_const_principal p, struct ap_princ *out);
+
 /* ---- lists inside, walked in place ---- */
 
 struct ap_pair {
@@ -120,6 +131,9 @@ MUST err_t mech_ap_authdata_find(struct der_str list, int32_t type, struct der_s
 /* Gives each of them to take, until that fails.  ERANGE for more than 256, libkrb5's limit. */
 MUST err_t mech_ap_authdata_each(struct der_str list, int32_t type,
 				 err_t (*take)(void *arg, struct der_str value), void *arg);
+
+/* Writes elements, without the SEQUENCE around. */
+void mech_ap_list_put(struct wr *w, const struct ap_pair *pairs, size_t n);
 
 /* Checks and enters a list that stands alone (the content of AD-IF-RELEVANT). */
 MUST err_t mech_ap_list_enter(struct der_str whole, struct der_str *list);

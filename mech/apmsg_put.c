@@ -1,4 +1,4 @@
-/* The messages of the AP exchange that an acceptor writes. */
+/* The messages of the AP exchange: writing. */
 #include "mech/apmsg.h"
 
 /* [n] EncryptionKey with zeros; gives the offset of the key's octets in w. */
@@ -100,4 +100,112 @@ void mech_ap_cred_write_plain(struct wr *w, struct der_str tickets, const void *
 	der_put_head(w, DER_CTX(2), tickets.len);
 	wr_bytes(w, tickets.p, tickets.len);
 	put_encrypted(w, 3, 0, plain, len);
+}
+
+/* ---- the initiator's ---- */
+
+void mech_ap_princ_put(struct wr *parts, krb5_const_principal p, struct ap_princ *out)
+{
+	krb5_int32 i;
+
+	out->realm = (struct der_str){ (const uint8_t *)p->realm.data, p->realm.length };
+	out->type = p->type;
+	out->n = (size_t)p->length;
+	for (i = 0; i < p->length; i++)
+		der_put(parts, DER_GENERALSTRING, p->data[i].data, p->data[i].length);
+	out->parts = (struct der_str){ parts->base, parts->len };
+}
+
+void mech_ap_list_put(struct wr *w, const struct ap_pair *pairs, size_t n)
+{
+	uint8_t buf[16];
+	struct wr type;
+	size_t i, value;
+
+	for (i = 0; i < n; i++) {
+		wr_init(&type, buf, sizeof(buf));
+		der_put_field_int(&type, 0, pairs[i].type);
+		value = der_head_len(pairs[i].value.len) + pairs[i].value.len;
+		der_put_head(w, DER_SEQUENCE, type.len + der_head_len(value) + value);
+		wr_bytes(w, buf, type.len);
+		der_put_field(w, 1, DER_OCTETS, pairs[i].value.p, pairs[i].value.len);
+	}
+}
+
+/* [n] PrincipalName */
+static void put_name(struct wr *w, unsigned n, const struct ap_princ *p)
+{
+	size_t list = der_head_len(p->parts.len) + p->parts.len, seq;
+	uint8_t buf[16];
+	struct wr type;
+
+	wr_init(&type, buf, sizeof(buf));
+	der_put_field_int(&type, 0, p->type);
+	seq = type.len + der_head_len(list) + list;
+	der_put_head(w, (uint8_t)DER_CTX(n), der_head_len(seq) + seq);
+	der_put_head(w, DER_SEQUENCE, seq);
+	wr_bytes(w, buf, type.len);
+	der_put_field(w, 1, DER_SEQUENCE, p->parts.p, p->parts.len);
+}
+
+/* [n] Checksum */
+static void put_checksum(struct wr *w, unsigned n, int32_t type, struct der_str sum)
+{
+	size_t value = der_head_len(sum.len) + sum.len, seq;
+	uint8_t buf[16];
+	struct wr head;
+
+	wr_init(&head, buf, sizeof(buf));
+	der_put_field_int(&head, 0, type);
+	seq = head.len + der_head_len(value) + value;
+	der_put_head(w, (uint8_t)DER_CTX(n), der_head_len(seq) + seq);
+	der_put_head(w, DER_SEQUENCE, seq);
+	wr_bytes(w, buf, head.len);
+	der_put_field(w, 1, DER_OCTETS, sum.p, sum.len);
+}
+
+void mech_ap_authenticator_write(struct wr *w, const struct ap_authenticator *in, size_t key_len,
+				 size_t *at)
+{
+	struct wr seq;
+	size_t key_at;
+
+	wr_init_grow(&seq, w->max);
+	der_put_field_int(&seq, 0, 5);
+	der_put_field(&seq, 1, DER_GENERALSTRING, in->client.realm.p, in->client.realm.len);
+	put_name(&seq, 2, &in->client);
+	if (in->has_cksum)
+		put_checksum(&seq, 3, in->cksumtype, in->cksum);
+	der_put_field_int(&seq, 4, in->cusec);
+	der_put_field_time(&seq, 5, in->ctime);
+	key_at = put_key(&seq, 6, in->subkey_etype, key_len);
+	der_put_field_int(&seq, 7, in->seq);
+	if (in->authdata.len)
+		der_put_field(&seq, 8, DER_SEQUENCE, in->authdata.p, in->authdata.len);
+	if (seq.bad)
+		w->bad = true;
+	der_put_head(w, DER_APP(2), der_head_len(seq.len) + seq.len);
+	der_put_head(w, DER_SEQUENCE, seq.len);
+	*at = w->len + key_at;
+	wr_bytes(w, seq.base, seq.len);
+	wr_free(&seq);
+}
+
+void mech_ap_req_write(struct wr *w, const struct ap_req *in)
+{
+	const struct ap_encrypted *auth = &in->auth;
+	const size_t ticket = in->ticket.whole.len;
+	uint8_t options[5] = { 0 }, buf[16];
+	struct wr bits;
+
+	wr_init(&bits, options + 1, sizeof(options) - 1);
+	wr_be32(&bits, in->options);
+	wr_init(&bits, buf, sizeof(buf));
+	der_put_field(&bits, 2, DER_BITSTRING, options, sizeof(options));
+	put_message(w, 14, bits.len + der_head_len(ticket) + ticket
+			   + encrypted_len(auth->etype, auth->cipher.len));
+	wr_bytes(w, buf, bits.len);
+	der_put_head(w, DER_CTX(3), ticket);
+	wr_bytes(w, in->ticket.whole.p, ticket);
+	put_encrypted(w, 4, auth->etype, auth->cipher.p, auth->cipher.len);
 }

@@ -78,6 +78,24 @@ err_t mech_cksum_extensions(struct mech_cksum *c)
 	return 0;
 }
 
+err_t mech_cksum_write(struct wr *w, const struct mech_cksum *in, struct der_str krb_cred)
+{
+	static const uint8_t none[CKSUM_BINDINGS_LEN];
+
+	if (FIXED_LEN + 4 + krb_cred.len > UINT16_MAX)
+		return err_set(KRB5KRB_ERR_FIELD_TOOLONG, "the credential to forward has %zu octets: "
+			       "too many for an authenticator (RFC 4121 4.1.1)", krb_cred.len);
+	wr_le32(w, CKSUM_BINDINGS_LEN);
+	wr_bytes(w, in->bindings ? in->bindings : none, CKSUM_BINDINGS_LEN);
+	wr_le32(w, in->flags);
+	if (!krb_cred.len)
+		return 0;
+	wr_le16(w, OPTION_DELEG);
+	wr_le16(w, (uint16_t)krb_cred.len);
+	wr_bytes(w, krb_cred.p, krb_cred.len);
+	return 0;
+}
+
 static void hash_le32(EVP_MD_CTX *md, uint32_t v, bool *ok)
 {
 	uint8_t le[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24) };

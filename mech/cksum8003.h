@@ -14,7 +14,7 @@
 struct mech_cksum {
 	const uint8_t *bindings; /* 16 octets; all zero: the initiator gave none */
 	uint32_t flags;          /* as sent */
-	struct der_str rest;     /* delegation and extensions, not looked at yet */
+	struct der_str rest;     /* delegation and extensions, not looked at yet; not written */
 };
 
 /*
@@ -31,6 +31,12 @@ MUST err_t mech_cksum_read(struct der_str octets, struct mech_cksum *out);
  */
 MUST err_t mech_cksum_deleg(struct mech_cksum *c, struct der_str *krb_cred);
 MUST err_t mech_cksum_extensions(struct mech_cksum *c);
+
+/*
+ * Writes one: bindings NULL for none; krb_cred's length 0 where nothing is
+ * forwarded.  KRB5KRB_ERR_FIELD_TOOLONG where a length of 16 bits is too short.
+ */
+MUST err_t mech_cksum_write(struct wr *w, const struct mech_cksum *in, struct der_str krb_cred);
 
 /* MD5 over the bindings as RFC 4121 4.1.1.2 lays them out. */
 MUST err_t mech_cksum_bindings(const gss_channel_bindings_t cb, uint8_t out[CKSUM_BINDINGS_LEN]);

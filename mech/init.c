@@ -1,6 +1,10 @@
-/* gss_init_sec_context: the stock mechanism's, and what follows once it is done. */
+/*
+ * gss_init_sec_context: this module's own where the session keys are on a token;
+ * else the stock mechanism's, and what follows once it is done.
+ */
 #include "mech/adopt.h"
 #include "mech/codes.h"
+#include "mech/initiator.h"
 #include "mech/passthrough.h"
 
 /* A context for the first call. */
@@ -19,14 +23,14 @@ static OM_uint32 check_handles(OM_uint32 *minor, struct mech_ctx **ctx,
 			       const struct mech_cred *cred)
 {
 	/* The stock mechanism's context does not survive this, either. */
-	if (*ctx && !(*ctx)->stock) {
+	if (*ctx && !(*ctx)->stock && (*ctx)->state != MECH_WAIT_REP) {
 		mech_ctx_free(ctx);
 		return mech_fail(minor, GSS_S_FAILURE,
 				 err_set(KG_CONTEXT_ESTABLISHED, "the security context is already "
 					 "established, or failed"));
 	}
 	/* It is read in the first call alone. */
-	if (cred && !cred->stock && !*ctx)
+	if (cred && cred->usage == GSS_C_ACCEPT && !*ctx)
 		return mech_fail(minor, GSS_S_NO_CRED,
 				 err_set(G_CRED_USAGE_MISMATCH, "a credential for accepting cannot "
 					 "initiate"));
@@ -42,24 +46,31 @@ static OM_uint32 refuse(OM_uint32 *minor, const struct mech_init_args *a, err_t 
 	return mech_fail(minor, GSS_S_FAILURE, err);
 }
 
-OM_uint32 mech_init(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
-		    const struct mech_init_args *a)
+static OM_uint32 init_stock(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
+			    const struct mech_init_args *a)
 {
+	struct mech_half h = { 0 };
+	OM_uint32 major = GSS_S_COMPLETE;
 	bool first = !*ctx;
-	OM_uint32 major;
 	err_t err;
 
-	major = check_handles(minor, ctx, cred);
+	if (cred && first)
+		major = mech_half_for_init(minor, cred, &h);
 	if (GSS_ERROR(major))
 		return major;
 	err = first ? begin(ctx) : 0;
-	if (err)
+	if (err) {
+		mech_half_put(&h);
 		return mech_fail(minor, GSS_S_FAILURE, err);
-	major = gss_init_sec_context(minor, cred ? cred->stock : GSS_C_NO_CREDENTIAL,
+	}
+	major = gss_init_sec_context(minor, h.stock,
 				     &(*ctx)->stock, a->target->stock, mech_oid_stock(a->mech),
 				     a->req_flags, a->time_req, a->cb, a->in, a->mech_type, a->out,
 				     a->flags, a->time_rec);
 	mech_stock_done(minor, major);
+	mech_half_put(&h);
+	if (cred && first && !GSS_ERROR(major))
+		mech_cred_settled(cred);
 	if (major == GSS_S_COMPLETE && (*ctx)->session_token) {
 		err = mech_ctx_adopt(*ctx);
 		if (err)
@@ -67,5 +78,31 @@ OM_uint32 mech_init(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *c
 	}
 	if (GSS_ERROR(major) && first)
 		mech_ctx_free(ctx);
+	else
+		(*ctx)->failed = GSS_ERROR(major) != 0;
+	return major;
+}
+
+OM_uint32 mech_init(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
+		    const struct mech_init_args *a)
+{
+	struct mech_init_args own = *a;
+	struct mech_initiator *i = NULL;
+	OM_uint32 major;
+	err_t err = 0;
+
+	own.cred = cred;
+	major = check_handles(minor, ctx, cred);
+	if (GSS_ERROR(major))
+		return major;
+	if (!*ctx)
+		err = mech_initiator_of(cred, a->target, &i);
+	if (err)
+		return mech_fail(minor, mech_major(err), err);
+	if (i || (*ctx && !(*ctx)->stock))
+		major = mech_initiate(minor, ctx, i, &own);
+	else
+		major = init_stock(minor, ctx, cred, a);
+	mech_initiator_free(&i);
 	return major;
 }

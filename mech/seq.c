@@ -1,6 +1,10 @@
 #include "mech/seq.h"
 
+#include <errno.h>
+#include <openssl/rand.h>
+
 #define WIDTH 64                 /* numbers that the window remembers */
+#define FIRST_MASK 0x3fffffff
 
 void mech_seq_init(struct mech_seq *s, uint64_t first, bool replay, bool sequence)
 {
@@ -35,4 +39,14 @@ OM_uint32 mech_seq_check(struct mech_seq *s, uint64_t number)
 		return GSS_S_DUPLICATE_TOKEN;
 	s->seen |= bit;
 	return s->sequence ? GSS_S_UNSEQ_TOKEN : GSS_S_COMPLETE;
+}
+
+err_t mech_seq_random(uint32_t *out)
+{
+	if (RAND_bytes((unsigned char *)out, sizeof(*out)) != 1)
+		return err_set(EIO, "libcrypto has no random numbers");
+	*out &= FIRST_MASK;
+	if (!*out)
+		*out = 1;
+	return 0;
 }

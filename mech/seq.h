@@ -22,4 +22,7 @@ void mech_seq_init(struct mech_seq *s, uint64_t first, bool replay, bool sequenc
 /* GSS_S_COMPLETE or a supplementary status: DUPLICATE_TOKEN, OLD_TOKEN, UNSEQ_TOKEN, GAP_TOKEN. */
 OM_uint32 mech_seq_check(struct mech_seq *s, uint64_t number);
 
+/* A number to begin with: random, of 30 bits (some peers take greater ones for negative), not 0. */
+MUST err_t mech_seq_random(uint32_t *out);
+
 #endif
