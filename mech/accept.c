@@ -80,8 +80,7 @@ static void fini(struct accept *a)
 	mech_ctx_free(&a->ctx);
 	mech_name_free(&a->src);
 	gss_release_buffer(&ignored, &a->out);
-	if (a->deleg != GSS_C_NO_CREDENTIAL)
-		gss_release_cred(&ignored, &a->deleg);
+	mech_cred_free(&a->deleg);
 }
 
 /* What both kinds of last leg tell about an established context. */
@@ -103,7 +102,7 @@ struct outputs {
 	gss_OID *mech;
 	gss_buffer_t out;
 	OM_uint32 *flags, *time_rec;
-	gss_cred_id_t *deleg;
+	struct mech_cred **deleg;
 };
 
 static OM_uint32 publish(struct accept *a, const struct outputs *o)
@@ -123,7 +122,7 @@ static OM_uint32 publish(struct accept *a, const struct outputs *o)
 		*o->mech = mech_oid_real(a->frame.mech);
 	if (o->deleg) {
 		*o->deleg = a->deleg;
-		a->deleg = GSS_C_NO_CREDENTIAL;
+		a->deleg = NULL;
 	}
 	return GSS_S_COMPLETE;
 }
@@ -133,6 +132,10 @@ static err_t name_key(const struct accept *a, err_t err)
 {
 	if (!a->server || err < ERR_BASE || err >= ERR_END)
 		return err;
+	/* Keys of a context that there is not yet: nobody has to authenticate again. */
+	if (err == ERR_KEY_LOST)
+		err = err_set(err, "the token was removed, or lost its sessions, during this "
+			      "request: try again");
 	return err_prefix(err, "accepting for %s kvno %u enctype %d", a->server,
 			  (unsigned)a->req.ticket.enc.kvno, (int)a->req.ticket.enc.etype);
 }
@@ -199,13 +202,13 @@ static void set_empty(const struct outputs *o)
 	if (o->time_rec)
 		*o->time_rec = 0;
 	if (o->deleg)
-		*o->deleg = GSS_C_NO_CREDENTIAL;
+		*o->deleg = NULL;
 }
 
 OM_uint32 mech_accept(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
 		      const gss_buffer_t in, const gss_channel_bindings_t cb,
 		      struct mech_name **src_name, gss_OID *mech_type, gss_buffer_t out,
-		      OM_uint32 *flags, OM_uint32 *time_rec, gss_cred_id_t *deleg)
+		      OM_uint32 *flags, OM_uint32 *time_rec, struct mech_cred **deleg)
 {
 	struct outputs o = { ctx, src_name, mech_type, out, flags, time_rec, deleg };
 	struct accept a = {

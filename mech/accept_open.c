@@ -101,7 +101,7 @@ err_t mech_accept_exposure(struct accept *a, int32_t etype)
 	struct mech_cred *c = a->cred;
 	struct tok *t = c->session_token ? c->session_token : ks_keytab_token(c->keytab);
 
-	return c->conf.exposure == KS_CONF_ON_TOKEN ? ks_exposure_check(t, etype, true) : 0;
+	return a->policy.on_token ? ks_exposure_check(t, etype, true) : 0;
 }
 
 static err_t open_with(struct hunt *h, const struct ks_entry *e)
@@ -115,7 +115,9 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	err_t err;
 
 	h->tried = true;
-	err = mech_accept_exposure(a, e->etype);
+	err = mech_policy_of(a->k5, a->cred, e->principal, &a->policy);
+	if (!err)
+		err = mech_accept_exposure(a, e->etype);
 	if (!err)
 		err = ks_keytab_key(a->cred->keytab, e, &key);
 	if (!err)

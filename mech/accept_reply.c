@@ -2,13 +2,11 @@
 #include "mech/accept_steps.h"
 
 #include <errno.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pkcs11/trace.h"
 
-#define SEQ_MASK 0x3fffffff      /* some peers take greater numbers for negative ones */
 #define REP_MAX 1024             /* octets of an AP-REP */
 
 /* The later of the two overflows, so that a lifetime never wraps around. */
@@ -41,8 +39,8 @@ err_t mech_accept_context(struct accept *a)
 	if (c->flags & GSS_C_DCE_STYLE)
 		c->flags |= GSS_C_MUTUAL_FLAG;
 	c->start = a->tkt.starttime ? a->tkt.starttime : a->tkt.authtime;
-	c->keep_prf = a->cred->conf.prf;
-	c->keep_raw = ks_conf_gives_keys(&a->cred->conf);
+	c->keep_prf = a->policy.prf;
+	c->keep_raw = a->policy.export && !a->policy.on_token;
 	if (c->keep_raw)
 		c->session_key = ks_key_ref(a->ticket.key);
 	c->ticket_end = a->tkt.endtime;
@@ -56,16 +54,6 @@ err_t mech_accept_context(struct accept *a)
 	c->send_seq = a->au.seq;
 	c->state = MECH_ESTABLISHED;
 	return principals(a);
-}
-
-static err_t random_seq(uint32_t *out)
-{
-	if (RAND_bytes((unsigned char *)out, sizeof(*out)) != 1)
-		return err_set(EIO, "libcrypto has no random numbers");
-	*out &= SEQ_MASK;
-	if (!*out)
-		*out = 1;
-	return 0;
 }
 
 /* EncAPRepPart under the session key; the subkey fills its hole on the way. */
@@ -128,7 +116,7 @@ err_t mech_accept_reply(struct accept *a)
 	if (!err)
 		err = ks_key_generate(ks_key_token(a->ticket.key), a->etype, &c->acceptor_key);
 	if (!err)
-		err = random_seq(&seq);
+		err = mech_seq_random(&seq);
 	c->send_seq = seq;
 	if (!err)
 		err = seal_part(a, &cipher, &len);

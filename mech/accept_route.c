@@ -1,5 +1,6 @@
 /* gss_accept_sec_context: whose context will it be? */
 #include "mech/accept.h"
+#include "mech/codes.h"
 #include "mech/passthrough.h"
 
 #include <com_err.h>
@@ -35,6 +36,8 @@ static err_t take_results(struct stock_results *r, const struct mech_accept_args
 	if (!err && r->deleg) {
 		err = mech_cred_from_stock(r->deleg, GSS_C_INITIATE, a->deleg);
 		r->deleg = GSS_C_NO_CREDENTIAL;
+		if (!err)
+			(*a->deleg)->private_keys = true;
 	}
 	return err;
 }
@@ -94,18 +97,13 @@ static OM_uint32 accept_stock(OM_uint32 *minor, struct mech_ctx **ctx, struct me
 static OM_uint32 accept_own(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
 			    const struct mech_accept_args *a)
 {
-	gss_cred_id_t deleg = GSS_C_NO_CREDENTIAL;
 	OM_uint32 major;
-	err_t err;
 
 	major = mech_accept(minor, ctx, cred, a->in, a->cb, a->src_name, a->mech_type, a->out,
-			    a->flags, a->time_rec, a->deleg ? &deleg : NULL);
+			    a->flags, a->time_rec, a->deleg);
 	if (*ctx && *a->mech_type)
 		(*ctx)->mech = mech_oid_real(*a->mech_type);
-	if (deleg == GSS_C_NO_CREDENTIAL)
-		return major;
-	err = mech_cred_from_stock(deleg, GSS_C_INITIATE, a->deleg);
-	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+	return major;
 }
 
 OM_uint32 mech_accept_route(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_cred *cred,
@@ -123,7 +121,11 @@ OM_uint32 mech_accept_route(OM_uint32 *minor, struct mech_ctx **ctx, struct mech
 			return mech_fail(minor, mech_major(err), err);
 		cred = standard;
 	}
-	if (*ctx || (cred && cred->keytab))
+	if (cred && !cred->keytab && !cred->stock)
+		major = mech_fail(minor, GSS_S_NO_CRED,
+				  err_set(G_CRED_USAGE_MISMATCH, "a credential for initiating "
+					  "cannot accept"));
+	else if (*ctx || (cred && cred->keytab))
 		major = accept_own(minor, ctx, cred, a);
 	else
 		major = accept_stock(minor, ctx, cred, a);

@@ -11,6 +11,7 @@
 #include "mech/apmsg.h"
 #include "mech/composite.h"
 #include "mech/frame.h"
+#include "mech/policy.h"
 #include "mech/settings.h"
 
 /* RFC 4120 7.5.1 */
@@ -38,6 +39,7 @@ struct accept {
 	bool decoded;            /* the AP-REQ was: an error token may be sent */
 	struct ap_req req;       /* points into in */
 	char *server;            /* the ticket's server, then the keytab entry's principal */
+	struct mech_policy policy;       /* for the realm of server, once its key is looked at */
 	struct ks_key *service;  /* the key that opened the ticket */
 	struct ks_opened ticket, auth;
 	struct ap_enc_ticket tkt;        /* points into ticket.bytes */
@@ -52,7 +54,7 @@ struct accept {
 	struct mech_ctx *ctx;
 	gss_buffer_desc out;
 	struct mech_name *src;
-	gss_cred_id_t deleg;
+	struct mech_cred *deleg;
 };
 
 /* accept_open.c */
@@ -84,7 +86,7 @@ MUST err_t mech_accept_context(struct accept *a);        /* fills a->ctx */
 MUST err_t mech_accept_reply(struct accept *a);          /* acceptor's subkey, AP-REP */
 MUST err_t mech_accept_settle(struct accept *a);         /* keys to the token */
 
-/* deleg.c: a stock credential from a forwarded KRB-CRED. */
+/* deleg.c: a credential from a forwarded KRB-CRED. */
 MUST err_t mech_accept_delegated(struct accept *a);
 
 /* krberror.c: a framed KRB-ERROR for minor, when the initiator waits for an answer. */

@@ -1,20 +1,17 @@
 /* Blobs that leave the process: head, MAC, and whose token it is. */
 #include "mech/blob.h"
-#include "mech/cred.h"
+#include "mech/token_find.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/conf.h"
 #include "pkcs11/trace.h"
 
 enum {
 	BLOB_VERSION = 1,
 	AT_LENGTH = 5,           /* where the length is in the head */
-	MIN_BLOB = AT_LENGTH + 4 + 2 + KS_REF_MAC,
-	STRANGERS_MAX = 16       /* tokens opened because a blob named them */
+	MIN_BLOB = AT_LENGTH + 4 + 2 + KS_REF_MAC
 };
 
 static const char *what(enum mech_blob_kind kind)
@@ -186,178 +183,22 @@ static err_t read_head(const gss_buffer_desc *in, enum mech_blob_kind kind, stru
 
 /* ---- reading: the token -------------------------------------------------- */
 
-/*
- * Tokens that share label and serial happen (NSS databases all do): the MAC
- * says which one it is.
- */
-struct search {
-	const struct blob *blob;
-	struct tok *found;
-	err_t err;               /* why it was none of those that were tried */
-	char text[400];
-};
-
-static void remember(struct search *s, err_t err)
+/* Of several tokens with the same name, that whose key made the MAC. */
+static err_t wrote_it(void *arg, struct tok *t)
 {
-	const char *text = err_text(err);
+	const struct blob *b = arg;
 
-	s->err = err;
-	s->text[0] = '\0';
-	strncat(s->text, text ? text : "", sizeof(s->text) - 1);
+	return ks_ref_check(t, b->all, b->signed_len, b->all + b->signed_len);
 }
 
-/* A token of that name was there, and refused the blob. */
-static bool was_there(const struct search *s)
+static err_t find_token(struct blob *b, struct tok **out)
 {
-	return s->err == KRB5KRB_AP_ERR_BAD_INTEGRITY || s->err == ERR_KEY_ABSENT;
-}
-
-static bool try_token(struct search *s, struct tok *t)
-{
-	const struct blob *b = s->blob;
-	err_t err;
-
-	if (!t || !ks_token_id_is(t, &b->id))
-		return false;
-	err = ks_ref_check(t, b->all, b->signed_len, b->all + b->signed_len);
-	if (!err)
-		s->found = ks_token_ref(t);
-	else if (s->err != KRB5KRB_AP_ERR_BAD_INTEGRITY)
-		remember(s, err);
-	return !err;
-}
-
-static bool try_noted(struct search *s)
-{
-	struct ks_keytab *kt;
-
-	for (size_t i = 0; (kt = mech_keytab_nth(i)); i++)
-		if (try_token(s, ks_keytab_token(kt)))
-			return true;
-	return false;
-}
-
-/* A token that this host's settings name; one that does not open is no answer yet. */
-static bool try_opened(struct search *s, err_t err, struct tok *t)
-{
-	bool found = !err && try_token(s, t);
-
-	if (err && !s->err)
-		remember(s, err);
-	ks_token_unref(&t);
-	return found;
-}
-
-static bool try_default(struct search *s, krb5_context k5, const struct ks_conf *conf)
-{
-	struct tok *t = NULL;
-	char *uri = NULL;
-	bool found;
-	err_t err;
-
-	err = mech_cred_default_uri(k5, &uri);
-	if (err || !uri)
-		return false;
-	err = ks_conf_open_token(conf, uri, false, &t);
-	found = try_opened(s, err, t);
-	free(uri);
-	return found;
-}
-
-static bool try_session(struct search *s, const struct ks_conf *conf)
-{
-	struct tok *t = NULL;
-	err_t err = ks_conf_session_token(conf, &t);
-
-	return (err || t) && try_opened(s, err, t);
-}
-
-/* ---- a token that only the blob names ------------------------------------ */
-
-/*
- * An open token stays for the life of the process, even one that is not there:
- * a limit to how many names strangers may have tried.
- */
-static bool may_try(const struct ks_token_id *id)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct ks_token_id tried[STRANGERS_MAX];
-	static size_t n;
-	size_t i;
-	bool may;
-
-	/* held by another thread at fork(): then the child tries none */
-	if (pthread_mutex_trylock(&lock))
-		return false;
-	for (i = 0; i < n && memcmp(&tried[i], id, sizeof(*id)); i++)
-		;
-	may = i < STRANGERS_MAX;
-	if (may && i == n)
-		tried[n++] = *id;
-	pthread_mutex_unlock(&lock);
-	return may;
-}
-
-static void put_escaped(struct wr *w, const char *name, const char *value)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	wr_bytes(w, name, strlen(name));
-	for (const char *p = value; *p; p++) {
-		wr_u8(w, '%');
-		wr_u8(w, (uint8_t)hex[(unsigned char)*p >> 4]);
-		wr_u8(w, (uint8_t)hex[(unsigned char)*p & 15]);
-	}
-}
-
-/* By label and serial; module and PIN are this host's settings or none. */
-static bool try_stranger(struct search *s, const struct ks_conf *conf)
-{
-	const struct ks_token_id *id = &s->blob->id;
-	struct tok *t = NULL;
-	char uri[256] = "";
-	struct wr w;
-	err_t err;
-
-	if (was_there(s) || !id->label[0] || !may_try(id))
-		return false;
-	wr_init(&w, uri, sizeof(uri) - 1);
-	put_escaped(&w, "pkcs11:token=", id->label);
-	if (id->serial[0])
-		put_escaped(&w, ";serial=", id->serial);
-	err = ks_conf_open_token(conf, uri, false, &t);
-	return try_opened(s, err, t);
-}
-
-static err_t not_found(const struct search *s)
-{
-	const struct blob *b = s->blob;
-
-	if (was_there(s))
-		return err_set(s->err, "%s is refused: %s", b->what, s->text);
-	return err_set(ERR_TOKEN_ABSENT, "%s belongs to token \"%s\" (serial number %s), which this "
-		       "process has not open and cannot open%s%s", b->what, b->id.label,
-		       b->id.serial[0] ? b->id.serial : "none", s->text[0] ? ": " : "", s->text);
-}
-
-static err_t find_token(const struct blob *b, struct tok **out)
-{
-	struct search s = { .blob = b };
-	struct ks_conf conf = { 0 };
+	const struct mech_sought s = { .what = b->what, .id = b->id, .fits = wrote_it, .arg = b };
 	krb5_context k5;
-	err_t err = 0;
+	err_t err;
 
-	if (!try_noted(&s)) {
-		err = mech_krb5(&k5);
-		if (!err)
-			err = ks_conf_read(k5, NULL, &conf);
-		if (!err && !try_default(&s, k5, &conf) && !try_session(&s, &conf) &&
-		    !try_stranger(&s, &conf))
-			err = not_found(&s);
-		ks_conf_fini(&conf);
-	}
-	*out = s.found;
-	return err;
+	err = mech_krb5(&k5);
+	return err ? err : mech_token_find(k5, &s, out);
 }
 
 err_t mech_blob_open(const gss_buffer_desc *in, enum mech_blob_kind kind, struct tok **t,

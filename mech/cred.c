@@ -1,5 +1,6 @@
 /* Life of a credential, and the keytabs that credentials have opened. */
 #include "mech/cred.h"
+#include "mech/initiator.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,11 +54,15 @@ void mech_cred_free(struct mech_cred **cp)
 	if (c->princ || c->pattern)
 		free_principals(c);
 	mech_name_free(&c->name);
+	mech_initiator_free(&c->initiator);
 	ks_keytab_unref(&c->keytab);
+	ks_keytab_unref(&c->client_keytab);
 	ks_token_unref(&c->session_token);
 	ks_conf_fini(&c->conf);
+	free(c->realm);
 	free(c->rcache);
 	free(c->etypes);
+	free(c->ccache);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -100,16 +105,23 @@ struct ks_keytab *mech_keytab_nth(size_t i)
 	return n ? n->kt : NULL;
 }
 
+/* Two tokens' keytabs may have one name: a token's open again after its settings changed. */
+static bool is_noted(const struct ks_keytab *kt)
+{
+	for (struct noted *n = atomic_load(&noted); n; n = n->next)
+		if (ks_keytab_token(n->kt) == ks_keytab_token(kt) &&
+		    !strcmp(ks_keytab_name(n->kt), ks_keytab_name(kt)))
+			return true;
+	return false;
+}
+
 /* Nothing is lost when there is no memory, or when two threads note the same one. */
 void mech_keytab_note(struct ks_keytab *kt)
 {
-	struct ks_keytab *known = mech_keytab_find(ks_keytab_name(kt));
 	struct noted *n;
 
-	if (known) {
-		ks_keytab_unref(&known);
+	if (is_noted(kt))
 		return;
-	}
 	n = malloc(sizeof(*n));
 	if (!n)
 		return;

@@ -22,11 +22,20 @@ struct mech_cred {
 	struct ks_keytab *keytab;
 	struct tok *session_token;   /* where session keys go; NULL: the keytab's token */
 	struct ks_conf conf;
+	char *realm;                 /* whose settings conf has; NULL: of none */
 	struct mech_name *name;      /* desired acceptor name; NULL = any */
 	krb5_principal princ;        /* exact principal wanted (non-host-based name); NULL otherwise */
 	krb5_principal pattern;      /* for krb5_sname_match (host-based name); NULL otherwise */
 	char *rcache;                /* "type:residual"; NULL = libkrb5's choice; under lock */
 	krb5_enctype *etypes;        /* allowable ones, zero-terminated; NULL = all; under lock */
+
+	/* the initiator's half, as far as keys on a token have to do with it (initiator.h) */
+	struct ks_keytab *client_keytab;  /* on a token: gets initial tickets; NULL: none */
+	struct mech_initiator *initiator; /* own tickets in a private cache, or NULL */
+	char *ccache;                /* chosen, "TYPE:residual"; NULL = by stock; under lock */
+	bool deferred;               /* not chosen until the target is known; under lock */
+	bool private_keys;           /* stock's tickets are its own: a password's */
+	bool no_ci_flags;            /* GSS_KRB5_CRED_NO_CI_FLAGS_X was set; under lock */
 	pthread_mutex_t lock;
 };
 

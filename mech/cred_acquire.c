@@ -1,5 +1,6 @@
 /* Acquiring: the keytab's name says whose credential it will be. */
 #include "mech/cred.h"
+#include "mech/initiator.h"
 #include "mech/passthrough.h"
 #include "mech/rcache.h"
 #include "mech/settings.h"
@@ -25,12 +26,29 @@ static err_t set_name(krb5_context k5, struct mech_cred *c, const struct mech_na
 	return mech_name_pattern(k5, name, name->service ? &c->pattern : &c->princ);
 }
 
-static err_t open_keytab(krb5_context k5, struct mech_cred *c, const char *uri)
+/* Whose settings count until a ticket says for which realm it is. */
+static err_t set_realm(krb5_context k5, struct mech_cred *c)
 {
-	const char *realm = c->princ && c->princ->realm.length ? c->princ->realm.data : NULL;
+	char *own = NULL;
 	err_t err;
 
-	err = ks_conf_read(k5, realm, &c->conf);
+	if (c->princ && c->princ->realm.length)
+		c->realm = strdup(c->princ->realm.data);
+	else if (krb5_get_default_realm(k5, &own) == 0)
+		c->realm = strdup(own);
+	else
+		return 0;
+	err = c->realm ? 0 : ENOMEM;
+	krb5_free_default_realm(k5, own);
+	return err;
+}
+
+static err_t open_keytab(krb5_context k5, struct mech_cred *c, const char *uri)
+{
+	err_t err = set_realm(k5, c);
+
+	if (!err)
+		err = ks_conf_read(k5, c->realm, &c->conf);
 	if (!err && !c->keytab)
 		err = ks_keytab_open(&c->conf, uri, false, &c->keytab);
 	if (!err)
@@ -97,7 +115,9 @@ err_t mech_cred_reopen(struct ks_keytab *kt, const struct mech_name *name, struc
 struct plan {
 	char *uri;               /* the acceptor's keytab, if it is on a token */
 	char *verify_uri;        /* the keytab to verify a password with, if it is on a token */
-	bool hide;               /* the stock mechanism must not see the keytab's name */
+	char *client_uri;        /* the client keytab, if it is on a token */
+	bool client_named;       /* by the store */
+	bool hide, hide_client;  /* the stock mechanism must not see the keytab's name */
 	struct mech_stored s;
 };
 
@@ -105,6 +125,7 @@ static void plan_fini(struct plan *p)
 {
 	free(p->uri);
 	free(p->verify_uri);
+	free(p->client_uri);
 }
 
 static bool on_a_token(const char *keytab_name)
@@ -144,22 +165,34 @@ static err_t token_keytab(const char *named, err_t (*fallback)(krb5_context, cha
 	return mech_krb5(&k5) ? 0 : fallback(k5, uri);
 }
 
+/* A password does without: then the store may not name one. */
+static err_t plan_client(const struct mech_wish *w, struct plan *p)
+{
+	bool ignored, *token = &p->hide_client;
+	const char *named = first_keytab(w->store, "client_keytab", token);
+
+	if (w->usage == GSS_C_ACCEPT || w->password || first_keytab(w->store, "password", &ignored))
+		return 0;
+	p->client_named = named != NULL;
+	return token_keytab(named, ks_conf_client_uri, &p->client_uri);
+}
+
 /* *ours: a key on a token has a part in it. */
 static err_t make_plan(const struct mech_wish *w, struct plan *p, bool *ours)
 {
-	bool token = false, ignored;
+	bool ignored;
 	const char *named;
-	err_t err = 0;
+	err_t err;
 
-	named = first_keytab(w->store, "keytab", &token);
-	(void)first_keytab(w->store, "client_keytab", &token);
-	if (w->usage == GSS_C_ACCEPT || w->usage == GSS_C_BOTH)
+	named = first_keytab(w->store, "keytab", &p->hide);
+	err = plan_client(w, p);
+	if (!err && (w->usage == GSS_C_ACCEPT || w->usage == GSS_C_BOTH))
 		err = token_keytab(named, mech_cred_default_uri, &p->uri);
 	/* libkrb5 verifies with the configured keytab, whoever registered another */
 	if (!err && first_keytab(w->store, "verify", &ignored))
 		err = token_keytab(named, mech_cred_configured_uri, &p->verify_uri);
-	p->hide = p->uri || token;
-	*ours = p->hide || p->verify_uri;
+	p->hide = p->hide || p->uri;
+	*ours = p->hide || p->hide_client || p->verify_uri || p->client_uri;
 	return err;
 }
 
@@ -168,7 +201,7 @@ static OM_uint32 acquire_stock(OM_uint32 *minor, const struct mech_wish *w, cons
 			       gss_cred_id_t *out, OM_uint32 *time_rec)
 {
 	gss_cred_usage_t usage = p->uri ? GSS_C_INITIATE : w->usage;
-	const char *drop[4] = { NULL };
+	const char *drop[5] = { NULL };
 	gss_key_value_set_desc *store = NULL;
 	OM_uint32 major;
 	size_t n = 0;
@@ -178,6 +211,8 @@ static OM_uint32 acquire_stock(OM_uint32 *minor, const struct mech_wish *w, cons
 		drop[n++] = "keytab";
 		drop[n++] = "rcache";
 	}
+	if (p->hide_client)
+		drop[n++] = "client_keytab";
 	if (p->verify_uri)
 		drop[n] = "verify";
 	err = mech_store_without(w->store, drop, &store);
@@ -205,18 +240,84 @@ static OM_uint32 acquire_verified(OM_uint32 *minor, const struct mech_wish *w,
 	return mech_fail(minor, GSS_S_NO_CRED, err);
 }
 
+/* Which cache it will be, as far as that is said: gss_init_sec_context must know. */
+static void note_cache(struct mech_cred *c, const struct mech_wish *w)
+{
+	const char *name = mech_ccname(), *named;
+	OM_uint32 ignored;
+	bool token;
+
+	if (w->usage == GSS_C_ACCEPT)
+		return;
+	c->private_keys = w->password || first_keytab(w->store, "password", &token);
+	if (c->private_keys)
+		return;
+	if (!GSS_ERROR(mech_store_find(&ignored, w->store, "ccache", &named)) && named)
+		name = named;
+	c->deferred = !name && !w->name;
+	/* others are collections, of which the stock mechanism has chosen one member */
+	if (name && (*name == '/' || !strncmp(name, "FILE:", 5) || !strncmp(name, "MEMORY:", 7)))
+		c->ccache = strdup(name);
+}
+
+/* c's initiator half: with the client keytab on a token, or the stock mechanism's. */
+static OM_uint32 initiator_half(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
+				struct mech_cred *c, OM_uint32 *time_rec)
+{
+	OM_uint32 major;
+
+	if (p->client_uri) {
+		major = mech_cred_client(minor, c, w, p->client_uri, p->client_named, time_rec);
+		if (GSS_ERROR(major) || c->client_keytab)
+			return major;
+	}
+	major = acquire_verified(minor, w, p, &c->stock, time_rec);
+	if (!GSS_ERROR(major))
+		note_cache(c, w);
+	return major;
+}
+
+/*
+ * The stock mechanism's acceptor beside tickets of a client keytab on a token:
+ * the tickets first, then all at once from their cache.
+ */
+static OM_uint32 stock_acceptor(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
+				struct mech_cred *c, OM_uint32 *time_rec)
+{
+	gss_key_value_element_desc elems[8];
+	gss_key_value_set_desc store = { 0, elems };
+	struct mech_wish both = *w;
+	struct mech_half h;
+	OM_uint32 major;
+
+	major = mech_half_get(minor, c, &h);
+	if (GSS_ERROR(major))
+		return major;
+	mech_half_put(&h);
+	for (OM_uint32 i = 0; w->store && i < w->store->count && store.count < 7; i++)
+		if (strcmp(w->store->elements[i].key, "ccache"))
+			elems[store.count++] = w->store->elements[i];
+	elems[store.count++] = (gss_key_value_element_desc){ "ccache", c->ccache };
+	both.store = &store;
+	return acquire_stock(minor, &both, p, &c->stock, time_rec);
+}
+
 static OM_uint32 pass_through(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
 			      struct mech_cred **out, OM_uint32 *time_rec)
 {
-	gss_cred_id_t stock;
+	struct mech_cred *c;
 	OM_uint32 major;
-	err_t err;
+	err_t err = mech_cred_new(w->usage, &c);
 
-	major = acquire_verified(minor, w, p, &stock, time_rec);
+	if (err)
+		return mech_fail(minor, GSS_S_FAILURE, err);
+	major = initiator_half(minor, w, p, c, time_rec);
+	if (!GSS_ERROR(major) && c->client_keytab && w->usage == GSS_C_BOTH)
+		major = stock_acceptor(minor, w, p, c, time_rec);
 	if (GSS_ERROR(major))
-		return major;
-	err = mech_cred_from_stock(stock, w->usage, out);
-	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+		mech_cred_free(&c);
+	*out = c;
+	return major;
 }
 
 /* The status for what can be wrong with an acceptor's half. */
@@ -268,7 +369,7 @@ static OM_uint32 on_token(OM_uint32 *minor, const struct mech_wish *w, const str
 	if (err)
 		return refuse(minor, err);
 	if (w->usage == GSS_C_BOTH)
-		major = acquire_verified(minor, w, p, &c->stock, time_rec);
+		major = initiator_half(minor, w, p, c, time_rec);
 	else if (time_rec)
 		*time_rec = GSS_C_INDEFINITE;
 	if (GSS_ERROR(major)) {

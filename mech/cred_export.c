@@ -9,9 +9,9 @@
  * settings alone.  Kvnos are not in it: the keytab's keys are replaced while
  * blobs lie about, and a credential stands for whichever are there.
  */
-#include "mech/blob.h"
 #include "mech/codes.h"
-#include "mech/cred.h"
+#include "mech/cred_export.h"
+#include "mech/initiator.h"
 #include "mech/k5c1.h"
 #include "mech/passthrough.h"
 
@@ -23,7 +23,6 @@
 #include "pkcs11/trace.h"
 
 enum { NAME_NONE, NAME_HOST_BASED, NAME_EXPORTED };
-enum { HALF_NONE, HALF_STOCK, HALF_HIDDEN };
 enum { MAX_ETYPES = 256 };
 
 bool mech_cred_is_exported(const gss_buffer_desc *token)
@@ -67,7 +66,7 @@ static void put_options(struct wr *w, struct mech_cred *c)
 	uint32_t n = 0;
 
 	pthread_mutex_lock(&c->lock);
-	mech_blob_put(w, c->rcache, c->rcache ? strlen(c->rcache) : 0);
+	mech_export_rcache(w, c->rcache);
 	while (c->etypes && c->etypes[n])
 		n++;
 	wr_be32(w, n);
@@ -124,19 +123,22 @@ static OM_uint32 put_stock(OM_uint32 *minor, struct wr *w, struct mech_cred *c)
 
 static OM_uint32 put_body(OM_uint32 *minor, struct wr *w, struct mech_cred *c)
 {
-	const char *keytab = ks_keytab_name(c->keytab);
+	const char *keytab = c->keytab ? ks_keytab_name(c->keytab) : "";
 	OM_uint32 major;
 
 	wr_u8(w, (uint8_t)c->usage);
 	mech_blob_put(w, keytab, strlen(keytab));
 	major = put_name(minor, w, c->name);
 	put_options(w, c);
-	return GSS_ERROR(major) ? major : put_stock(minor, w, c);
+	if (GSS_ERROR(major))
+		return major;
+	return mech_cred_is_own_initiator(c) ? mech_export_initiator(minor, w, c)
+					     : put_stock(minor, w, c);
 }
 
 OM_uint32 mech_cred_export(OM_uint32 *minor, struct mech_cred *c, gss_buffer_t token)
 {
-	struct tok *t = ks_keytab_token(c->keytab);
+	struct tok *t = mech_export_token(c);
 	OM_uint32 major;
 	struct wr w;
 	err_t err;
@@ -157,8 +159,21 @@ struct body {
 	uint8_t usage, name_form, half_form;
 	gss_buffer_desc keytab, name, rcache, half;
 	struct rd etypes;
+	struct tok *token;       /* whose blob it is; borrowed */
 	uint32_t n_etypes;
 };
+
+/*
+ * An initiator's half goes with the usages that initiate, and without a keytab
+ * to accept with it is of tickets whose keys are on the token.
+ */
+static bool fits_usage(const struct body *b)
+{
+	if (b->usage == GSS_C_INITIATE)
+		return !b->keytab.length && b->half_form >= HALF_SURROGATES;
+	return b->usage == GSS_C_ACCEPT ? b->half_form == HALF_NONE
+		: b->usage == GSS_C_BOTH && b->half_form != HALF_NONE;
+}
 
 static bool read_body(struct rd *r, struct body *b)
 {
@@ -173,19 +188,8 @@ static bool read_body(struct rd *r, struct body *b)
 	b->etypes = rd_sub(r, (size_t)b->n_etypes * 4);
 	b->half_form = rd_u8(r);
 	b->half = mech_blob_get(r);
-	return rd_done(r) && (b->usage == GSS_C_ACCEPT || b->usage == GSS_C_BOTH) &&
-	       b->name_form <= NAME_EXPORTED && b->half_form <= HALF_HIDDEN &&
-	       (b->half_form != HALF_NONE) == (b->half.length != 0);
-}
-
-/* A string without NUL inside, malloc'ed. */
-static err_t dup_string(const gss_buffer_desc *b, char **out)
-{
-	*out = NULL;
-	if (b->length && memchr(b->value, 0, b->length))
-		return err_set(ERR_FORMAT, "exported credential is malformed");
-	*out = strndup(b->length ? b->value : "", b->length);
-	return *out ? 0 : ENOMEM;
+	return rd_done(r) && b->name_form <= NAME_EXPORTED && b->half_form <= HALF_CLIENT &&
+	       (b->half_form != HALF_NONE) == (b->half.length != 0) && fits_usage(b);
 }
 
 /* No module, no PIN source, nothing but the keytab's name: whoever made the blob. */
@@ -195,15 +199,11 @@ static err_t get_keytab(const struct body *b, struct tok *t, struct ks_keytab **
 	err_t err;
 
 	*out = NULL;
-	err = dup_string(&b->keytab, &name);
+	err = mech_export_string(&b->keytab, &name);
 	if (err)
 		return err;
-	if (strchr(name, '?'))
-		err = err_set(ERR_FORMAT, "exported credential names its keytab by a URI with query "
-			      "attributes: module and PIN are this host's settings to make");
-	else if (!ks_conf_is_uri(name))
-		err = err_set(ERR_FORMAT, "exported credential names a keytab that is on no token");
-	else
+	err = mech_export_check_uri(name);
+	if (!err)
 		err = ks_keytab_on(t, name, out);
 	free(name);
 	return err;
@@ -220,7 +220,7 @@ static OM_uint32 get_name(OM_uint32 *minor, struct body *b, struct mech_name **o
 
 static err_t get_options(struct body *b, struct mech_cred *c)
 {
-	err_t err = b->rcache.length ? dup_string(&b->rcache, &c->rcache) : 0;
+	err_t err = mech_import_rcache(&b->rcache, &c->rcache);
 
 	if (err || !b->n_etypes)
 		return err;
@@ -256,6 +256,8 @@ static OM_uint32 get_hidden(OM_uint32 *minor, gss_const_OID mech, struct body *b
 static OM_uint32 get_half(OM_uint32 *minor, gss_const_OID mech, struct body *b,
 			  struct mech_cred *c)
 {
+	if (b->half_form >= HALF_SURROGATES)
+		return mech_import_initiator(minor, b->half_form, &b->half, b->token, c);
 	if (b->half_form == HALF_STOCK)
 		return mech_stock_import_cred(minor, mech, &b->half, &c->stock);
 	return b->half_form == HALF_HIDDEN ? get_hidden(minor, mech, b, c) : GSS_S_COMPLETE;
@@ -271,7 +273,7 @@ static OM_uint32 build(OM_uint32 *minor, gss_const_OID mech, struct body *b, str
 	major = get_name(minor, b, &name);
 	if (GSS_ERROR(major))
 		return major;
-	err = mech_cred_reopen(kt, name, out);
+	err = kt ? mech_cred_reopen(kt, name, out) : mech_cred_new(GSS_C_INITIATE, out);
 	mech_name_free(&name);
 	if (err)
 		return mech_fail(minor, err == ENOMEM ? GSS_S_FAILURE : GSS_S_NO_CRED, err);
@@ -295,8 +297,10 @@ OM_uint32 mech_cred_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t to
 	*out = NULL;
 	err = mech_blob_open(token, MECH_BLOB_CRED, &t, &r);
 	if (!err && !read_body(&r, &b))
-		err = err_set(ERR_FORMAT, "exported credential is malformed");
-	if (!err)
+		err = err_set(ERR_FORMAT, "exported credential is malformed: its fields do not fit "
+			      "together; export it again");
+	b.token = t;
+	if (!err && b.usage != GSS_C_INITIATE)
 		err = get_keytab(&b, t, &kt);
 	major = err ? mech_fail(minor, mech_blob_major(err), err)
 		    : build(minor, mech, &b, kt, out);

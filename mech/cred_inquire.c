@@ -1,6 +1,7 @@
 /* What an own credential tells, and the options that can be set on it. */
 #include "mech/codes.h"
 #include "mech/cred.h"
+#include "mech/initiator.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,11 +49,16 @@ static OM_uint32 inquire_half(OM_uint32 *minor, struct mech_cred *c, struct mech
 {
 	gss_name_t stock = GSS_C_NO_NAME;
 	OM_uint32 major, unused;
+	struct mech_half h;
 	err_t err;
 
-	major = gss_inquire_cred(minor, c->stock, NULL, lifetime ? lifetime : &unused, NULL, NULL);
+	major = mech_half_get(minor, c, &h);
+	if (GSS_ERROR(major))
+		return major;
+	major = gss_inquire_cred(minor, h.stock, NULL, lifetime ? lifetime : &unused, NULL, NULL);
 	if (!GSS_ERROR(major) && name)
-		major = gss_inquire_cred(minor, c->stock, &stock, NULL, NULL, NULL);
+		major = gss_inquire_cred(minor, h.stock, &stock, NULL, NULL, NULL);
+	mech_half_put(&h);
 	if (GSS_ERROR(major) || !name)
 		return mech_stock_done(minor, major);
 	err = mech_name_wrap(stock, name);
@@ -65,7 +71,7 @@ OM_uint32 mech_cred_inquire(OM_uint32 *minor, struct mech_cred *c, struct mech_n
 	OM_uint32 major = GSS_S_COMPLETE;
 	err_t err = 0;
 
-	if (c->stock) {
+	if (c->stock || mech_cred_is_own_initiator(c)) {
 		major = inquire_half(minor, c, name, lifetime);
 	} else {
 		if (lifetime)
@@ -234,8 +240,11 @@ static OM_uint32 set_on_stock(OM_uint32 *minor, struct mech_cred *c, gss_const_O
 	OM_uint32 major = GSS_S_COMPLETE;
 	gss_OID_desc o = *option;
 
-	if (is_option(option, COPY_CCACHE))
+	if (is_option(option, COPY_CCACHE)) {
 		major = choose_ccache(minor, c);
+		if (!GSS_ERROR(major))
+			mech_cred_settled(c);
+	}
 	if (!GSS_ERROR(major))
 		major = gss_set_cred_option(minor, &c->stock, &o, value);
 	return mech_stock_done(minor, major);
@@ -253,6 +262,55 @@ static OM_uint32 set_on_acceptor(OM_uint32 *minor, gss_const_OID option)
 			 err_set(EINVAL, "this credential option is not known"));
 }
 
+/* What this module's own contexts are to know of, whoever else is told. */
+static err_t note_option(struct mech_cred *c, gss_const_OID option, const gss_buffer_desc *value)
+{
+	if (is_option(option, ALLOWABLE_ENCTYPES))
+		return allowable_etypes(c, value);
+	if (mech_oid_equal(option, GSS_KRB5_CRED_NO_CI_FLAGS_X)) {
+		pthread_mutex_lock(&c->lock);
+		c->no_ci_flags = true;
+		pthread_mutex_unlock(&c->lock);
+	}
+	return 0;
+}
+
+/* With tickets of this module's, only the copy of a cache needs the stock mechanism. */
+static OM_uint32 set_on_own(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
+			    gss_buffer_t value)
+{
+	struct mech_half h;
+	OM_uint32 major;
+
+	if (!is_option(option, COPY_CCACHE))
+		return set_on_acceptor(minor, option);
+	major = mech_half_get(minor, c, &h);
+	if (GSS_ERROR(major))
+		return major;
+	major = gss_krb5_copy_ccache(minor, h.stock, (krb5_ccache)value->value);
+	if (!GSS_ERROR(major))
+		mech_cred_copied(c);
+	mech_half_put(&h);
+	return mech_stock_done(minor, major);
+}
+
+static OM_uint32 set_on_half(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
+			     gss_buffer_t value)
+{
+	if (mech_cred_is_own_initiator(c))
+		return set_on_own(minor, c, option, value);
+	return c->stock ? set_on_stock(minor, c, option, value) : set_on_acceptor(minor, option);
+}
+
+static OM_uint32 set_on_initiator(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
+				  gss_buffer_t value)
+{
+	OM_uint32 major = set_on_half(minor, c, option, value);
+	err_t err = GSS_ERROR(major) ? 0 : note_option(c, option, value);
+
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
+}
+
 OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_OID option,
 			       gss_buffer_t value)
 {
@@ -262,14 +320,13 @@ OM_uint32 mech_cred_set_option(OM_uint32 *minor, struct mech_cred *c, gss_const_
 		return mech_fail(minor, GSS_S_FAILURE, err_set(EINVAL, "the value of a credential "
 							       "option has the wrong size"));
 	if (!c->keytab)
-		return set_on_stock(minor, c, option, value);
+		return set_on_initiator(minor, c, option, value);
 	if (is_option(option, SET_CRED_RCACHE)) {
 		err = set_rcache(c, value);
 		return err ? mech_fail(minor, GSS_S_FAILURE, err) : GSS_S_COMPLETE;
 	}
-	if (is_option(option, ALLOWABLE_ENCTYPES))
-		err = allowable_etypes(c, value);
+	err = note_option(c, option, value);
 	if (err)
 		return mech_fail(minor, GSS_S_FAILURE, err);
-	return c->stock ? set_on_stock(minor, c, option, value) : set_on_acceptor(minor, option);
+	return set_on_half(minor, c, option, value);
 }

@@ -16,6 +16,7 @@ struct ks_handover;
 
 enum mech_state {
 	MECH_FRESH,              /* no token seen yet */
+	MECH_WAIT_REP,           /* initiator waits for the AP-REP: initiator_key has its base yet */
 	MECH_WAIT_DCE,           /* acceptor of the DCE style waits for the third leg */
 	MECH_ESTABLISHED,
 	MECH_DELETED             /* a delete token came, or a call failed for good */
@@ -24,6 +25,7 @@ enum mech_state {
 struct mech_ctx {
 	gss_ctx_id_t stock;      /* pass-through while set: all else is unused */
 	struct tok *session_token; /* of a pass-through initiator: where its keys will go, or NULL */
+	bool failed;             /* with stock: a later leg failed; stock 1.20 crashes on some questions */
 	bool must_move;          /* with session_token: keys may not pass through host memory */
 	bool keep_prf;           /* policy prf: RFC 8009 keys, too, give pseudo-random octets */
 	bool keep_raw;           /* policy export: the keys themselves are given out on request */
@@ -43,7 +45,7 @@ struct mech_ctx {
 
 	/*
 	 * Per-message keys: acceptor_key if it was asserted, else initiator_key.
-	 * session_key is there only while a DCE third leg is awaited, and with keep_raw.
+	 * session_key is there only while an AP-REP is awaited, and with an acceptor's keep_raw.
 	 */
 	struct ks_key *session_key, *initiator_key, *acceptor_key;
 
@@ -51,6 +53,8 @@ struct mech_ctx {
 	uint64_t send_seq;
 	struct mech_seq recv;
 	uint32_t dce_seq;        /* own number that the DCE third leg must echo */
+	krb5_timestamp ctime;    /* of the authenticator: what the AP-REP must echo */
+	int32_t cusec;
 };
 
 /* A context with nothing in it; ENOMEM. */

@@ -9,11 +9,11 @@
 #include "mech/ctx.h"
 #include "mech/ctx_fields.h"
 #include "mech/layer.h"
+#include "mech/policy.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "keystore/conf.h"
 #include "keystore/handover.h"
 
 enum { N_KEYS = 2 };             /* initiator's and acceptor's */
@@ -106,21 +106,21 @@ err_t mech_ctx_read(struct rd *body, struct mech_ctx **out, struct ks_handover *
 }
 
 /* What an accept or an initiator would not be allowed here does not come in by this door. */
-static err_t check_policy(struct ks_handover *h)
+static err_t check_policy(const struct mech_ctx *c, struct ks_handover *h)
 {
-	struct ks_conf conf = { 0 };
+	const char *realm = c->here && c->here->realm.length ? c->here->realm.data : NULL;
+	struct mech_policy p = { 0 };
 	krb5_context k5;
 	err_t err;
 
 	err = mech_krb5(&k5);
 	if (!err)
-		err = ks_conf_read(k5, NULL, &conf);
-	if (!err && conf.exposure == KS_CONF_ON_TOKEN && ks_handover_exposure(h) != KS_ON_TOKEN)
+		err = mech_policy_read(k5, realm, &p);
+	if (!err && p.on_token && ks_handover_exposure(h) != KS_ON_TOKEN)
 		err = err_set(ERR_POLICY, "this context's keys passed through the exporter's memory, "
 			      "and exposure = on-token refuses that");
-	if (!err && !conf.prf)
+	if (!err && !p.prf)
 		ks_handover_refuse_prf(h);
-	ks_conf_fini(&conf);
 	return err;
 }
 
@@ -163,7 +163,7 @@ OM_uint32 mech_ctx_import(OM_uint32 *minor, const gss_buffer_desc *token, struct
 	if (!err)
 		err = mech_ctx_read(&body, &c, &h);
 	if (!err)
-		err = check_policy(h);
+		err = check_policy(c, h);
 	if (!err)
 		err = take_keys(c, h, t);
 	ks_handover_free(&h);

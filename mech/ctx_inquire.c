@@ -168,7 +168,6 @@ static OM_uint32 authdata(OM_uint32 *minor, const struct mech_ctx *c, gss_const_
 }
 
 /* The stock mechanism matches these by prefix, too: what follows is an argument. */
-
 static const struct {
 	const char *oid;
 	size_t len;

@@ -1,7 +1,8 @@
 /*
- * Credentials that a client forwarded.  They are keys of the client, meant
- * for libkrb5: they leave the token's realm here and live in a MEMORY ccache
- * of the stock mechanism (exposure "plain": the weaker path, and traced).
+ * Credentials that a client forwarded.  With delegation = token their session
+ * key goes to the vault and the credential has its surrogate.  With plain they
+ * leave the token's realm here and live in a MEMORY ccache of the stock
+ * mechanism (the weaker path, and traced).
  */
 #include "mech/accept_steps.h"
 
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/ccache.h"
+#include "mech/initiator.h"
 #include "mech/passthrough.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
@@ -181,6 +184,7 @@ static err_t credential_of(struct accept *a, krb5_ccache cc)
 	char *name = NULL;
 	krb5_error_code code = krb5_cc_get_full_name(a->k5, cc, &name);
 	char *copy = code ? NULL : strdup(name);
+	gss_cred_id_t stock;
 	err_t err;
 
 	krb5_free_string(a->k5, name);
@@ -188,8 +192,12 @@ static err_t credential_of(struct accept *a, krb5_ccache cc)
 		return mech_krb5_err(a->k5, code);
 	if (!copy)
 		return err_set(ENOMEM, "out of memory storing the forwarded credential");
-	err = acquire(a->frame.mech, copy, &a->deleg);
+	err = acquire(a->frame.mech, copy, &stock);
 	free(copy);
+	if (!err)
+		err = mech_cred_from_stock(stock, GSS_C_INITIATE, &a->deleg);
+	if (!err)
+		a->deleg->private_keys = true;
 	return err;
 }
 
@@ -221,15 +229,152 @@ static err_t import_cred(struct accept *a, const struct ap_cred *msg, struct der
 	return err;
 }
 
-err_t mech_accept_delegated(struct accept *a)
+/* ---- delegation = plain ---- */
+
+static err_t accept_plain(struct accept *a, const struct ap_cred *msg)
 {
 	struct opened o = { 0 };
+	err_t err;
+
+	trace("accept: forwarded credential goes to a MEMORY ccache: its keys are in host memory "
+	      "(delegation = plain)");
+	err = open_any(a, &msg->enc, &o);
+	if (!err)
+		err = import_cred(a, msg, o.plain);
+	opened_fini(&o);
+	return err;
+}
+
+/* ---- delegation = token ---- */
+
+static struct tok *token_for(const struct accept *a)
+{
+	return a->cred->session_token ? a->cred->session_token
+				      : ks_keytab_token(a->cred->keytab);
+}
+
+static err_t open_with(struct ks_key *key, const struct accept *a, const struct ap_encrypted *enc,
+		       struct ks_opened *o)
+{
+	static const struct ks_use use = { USAGE_KRB_CRED, KS_OPEN };
+	const struct ks_cipher in = { USAGE_KRB_CRED, enc->cipher.p, enc->cipher.len };
+	err_t err;
+
+	if (!key || enc->etype != ks_key_etype(key)->id)
+		return KRB5KRB_AP_ERR_BAD_INTEGRITY;
+	err = ks_key_prepare(key, &use, 1);
+	return err ? err : ks_part_open(key, KS_ENC_KRB_CRED_PART, &in, token_for(a), o);
+}
+
+/* Not encrypted of its own: what lies in the token's buffer is the caller's, so a copy is wiped. */
+static err_t take_bare(const struct accept *a, const struct ap_encrypted *enc, struct ks_opened *o)
+{
+	uint8_t *copy = malloc(enc->cipher.len + 1);
+	err_t err;
+
+	if (!copy)
+		return err_set(ENOMEM, "out of memory reading the forwarded credential");
+	trace("accept: the forwarded credential came without encryption of its own");
+	if (enc->cipher.len)
+		memcpy(copy, enc->cipher.p, enc->cipher.len);
+	err = ks_part_take(token_for(a), KS_ENC_KRB_CRED_PART, copy, enc->cipher.len, o);
+	free(copy);
+	return err;
+}
+
+static err_t open_holed(const struct accept *a, const struct ap_encrypted *enc,
+			struct ks_opened *o)
+{
+	err_t err = open_with(a->auth.key, a, enc, o);
+
+	if (err)
+		err = open_with(a->ticket.key, a, enc, o);
+	if (err == KRB5KRB_AP_ERR_BAD_INTEGRITY)
+		err = take_bare(a, enc, o);
+	if (!err && !o->key)
+		err = err_set(KRB5_BAD_ENCTYPE, "delegation = token: the forwarded credential has a "
+			      "session key of enctype %d, which is not kept on tokens",
+			      (int)o->key_etype);
+	return err;
+}
+
+/* The ticket with a surrogate in place of its session key. */
+static err_t place_key(krb5_context k5, const struct accept *a, struct ks_key *key, krb5_creds *c)
+{
+	err_t err = ks_ccache_place(k5, key, c, a->policy.on_token);
+
+	return err ? err_prefix(err, "delegation = token: the forwarded credential's session key")
+		   : 0;
+}
+
+static err_t make_initiator(struct accept *a, krb5_creds *c, struct mech_initiator **out)
+{
+	struct ks_surrogate s = { .etype = c->keyblock.enctype, .len = c->keyblock.length };
+	err_t err = mech_initiator_new(c, token_for(a), out);
+
+	if (!err)
+		return 0;
+	memcpy(s.octets, c->keyblock.contents, s.len);
+	if (ks_vault_destroy(token_for(a), &s))
+		trace("accept: a forwarded session key stays on the token until it expires");
+	return err;
+}
+
+static err_t import_holed(struct accept *a, const struct ap_cred *msg, const struct ks_opened *o)
+{
+	struct der_str plain = { o->bytes, o->len };
+	struct mech_initiator *i = NULL;
+	krb5_creds **creds = NULL;
+	krb5_context own = NULL;
+	err_t err;
+
+	err = mech_ap_enc_cred_check(plain.p, plain.len, msg->n);
+	if (err)
+		return err_set(err, "the forwarded credential is malformed inside (RFC 4120 5.8.1)");
+	err = krb5_init_context(&own);
+	if (err)
+		return err;
+	err = read_creds(own, msg, plain, &creds);
+	if (!err)
+		err = place_key(own, a, o->key, creds[0]);
+	if (!err)
+		err = make_initiator(a, creds[0], &i);
+	if (!err)
+		err = mech_cred_new(GSS_C_INITIATE, &a->deleg);
+	if (!err)
+		a->deleg->initiator = i;
+	else
+		mech_initiator_free(&i);
+	krb5_free_tgt_creds(own, creds);
+	krb5_free_context(own);
+	return err;
+}
+
+static err_t accept_on_token(struct accept *a, const struct ap_cred *msg)
+{
+	struct ks_opened o = { 0 };
+	err_t err;
+
+	if (msg->n != 1)
+		return err_set(ERR_UNSUPPORTED, "delegation = token: the client forwarded %zu tickets "
+			       "in one message, and only one is taken", msg->n);
+	trace("accept: the forwarded credential's session key goes to token \"%s\", exposure "
+	      "transient", ks_token_label(token_for(a)));
+	err = open_holed(a, &msg->enc, &o);
+	if (!err)
+		err = import_holed(a, msg, &o);
+	ks_opened_fini(&o);
+	return err;
+}
+
+err_t mech_accept_delegated(struct accept *a)
+{
 	struct ap_cred msg;
 	err_t err;
 
 	if (!a->krb_cred.p || a->ctx->flags & GSS_C_DCE_STYLE)
 		return 0;
-	if (a->cred->conf.delegation == KS_CONF_DELEG_REFUSE) {
+	if (a->policy.delegation == KS_CONF_DELEG_REFUSE) {
 		trace("accept: forwarded credential dropped: delegation = refuse");
 		return 0;
 	}
@@ -238,12 +383,8 @@ err_t mech_accept_delegated(struct accept *a)
 		return err_set(err, "the forwarded credential is not a well-formed KRB-CRED "
 			       "(RFC 4120 5.8.1)");
 	if (a->want_deleg) {
-		trace("accept: forwarded credential goes to a MEMORY ccache: its keys are in "
-		      "host memory (exposure plain)");
-		err = open_any(a, &msg.enc, &o);
-		if (!err)
-			err = import_cred(a, &msg, o.plain);
-		opened_fini(&o);
+		err = a->policy.delegation == KS_CONF_DELEG_TOKEN ? accept_on_token(a, &msg)
+								  : accept_plain(a, &msg);
 		if (!err)
 			err = mech_krb5(&a->k5);
 	}

@@ -3,21 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/ccache.h"
 #include "mech/apmsg_parts.h"
 #include "mech/exchange_int.h"
 #include "mech/mech.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
-
-static enum ks_vault_kind kind_of(krb5_context k5, const krb5_creds *c)
-{
-	const krb5_data *first = krb5_princ_component(k5, c->server, 0);
-
-	if (krb5_princ_size(k5, c->server) == 2 && first->length == strlen(KRB5_TGS_NAME) &&
-	    !memcmp(first->data, KRB5_TGS_NAME, first->length))
-		return KS_VAULT_TGT;
-	return c->ticket_flags & TKT_FLG_FORWARDABLE ? KS_VAULT_FORWARDING : KS_VAULT_SERVICE;
-}
 
 static err_t ticket_known(struct mech_exchange *x, const krb5_creds *c,
 			  const struct ks_surrogate *s)
@@ -46,7 +37,7 @@ err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
 		return err;
 	err = ks_key_from_bytes(x->tok, kb->enctype, kb->contents, kb->length, &key);
 	if (!err)
-		err = ks_vault_store(key, kind_of(x->k5, creds),
+		err = ks_vault_store(key, ks_ccache_kind(x->k5, creds),
 				     (int64_t)(uint32_t)creds->times.endtime, x->on_token, &s);
 	ks_key_unref(&key);
 	if (err)

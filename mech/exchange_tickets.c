@@ -1,19 +1,16 @@
 /* Tickets whose session keys are in the vault: known by their ciphers. */
 #include <errno.h>
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/ccache.h"
 #include "keystore/conf.h"
-#include "keystore/ref.h"
 #include "mech/apmsg_parts.h"
 #include "mech/exchange_int.h"
 #include "mech/mech.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
-
-#define CONFIG_NAME "gssp11_token"
 
 static void digest_of(struct der_str cipher, uint8_t out[EX_DIGEST])
 {
@@ -169,6 +166,25 @@ err_t ex_ticket_find(struct mech_exchange *x, struct der_str cipher, struct ex_t
 	return err;
 }
 
+/* Gives up on no memory: then the cache is read again when its ticket is asked for. */
+static bool note_ticket(struct mech_exchange *x, const krb5_creds *c, void *arg)
+{
+	uint8_t digest[EX_DIGEST];
+	struct ks_surrogate s;
+	struct der_str cipher;
+	struct ex_ticket *t;
+
+	(void)arg;
+	if (!ticket_cipher(&c->ticket, &cipher) || !surrogate_of(&c->keyblock, &s))
+		return false;
+	digest_of(cipher, digest);
+	return !look(x, digest) && add(x, digest, &s, &t);
+}
+
+/*
+ * Another process may put new tickets into the cache between libkrb5's reading
+ * of it and the request: so what is in a cache of surrogates is known before.
+ */
 err_t mech_exchange_ccache(struct mech_exchange *x, krb5_ccache cc)
 {
 	bool marked, ours;
@@ -182,7 +198,7 @@ err_t mech_exchange_ccache(struct mech_exchange *x, krb5_ccache cc)
 			       krb5_cc_get_name(x->k5, cc), ks_token_label(x->tok));
 	x->surrogates_only[x->n_ccaches] = marked;
 	x->ccaches[x->n_ccaches++] = cc;
-	return 0;
+	return marked ? each_cred(x, cc, note_ticket, NULL) : 0;
 }
 
 void mech_exchange_keep(struct mech_exchange *x, const krb5_creds *creds)
@@ -258,36 +274,16 @@ err_t mech_exchange_has(struct tok *tok, const krb5_keyblock *block, bool *has)
 
 /* ---- marks ---- */
 
-/* Serial and label: what names a token wherever it is (the label may have blanks). */
-static void mark_text(const struct tok *tok, char *out, size_t size)
-{
-	struct ks_token_id id;
-
-	ks_token_id(tok, &id);
-	snprintf(out, size, "1 %s %s", id.serial, id.label);
-}
-
 err_t mech_exchange_mark(krb5_context k5, krb5_ccache cc, const struct tok *tok)
 {
-	char text[128];
-	krb5_data d = { .data = text };
-
-	mark_text(tok, text, sizeof(text));
-	d.length = (unsigned)strlen(text);
-	return mech_krb5_err(k5, krb5_cc_set_config(k5, cc, NULL, CONFIG_NAME, &d));
+	return ks_ccache_mark(k5, cc, tok);
 }
 
 void mech_exchange_marked(krb5_context k5, krb5_ccache cc, const struct tok *tok, bool *marked,
 			  bool *ours)
 {
-	krb5_data d = { 0 };
-	char text[128];
+	struct ks_token_id id;
 
-	*marked = *ours = false;
-	if (krb5_cc_get_config(k5, cc, NULL, CONFIG_NAME, &d))
-		return;
-	mark_text(tok, text, sizeof(text));
-	*marked = true;
-	*ours = d.length == strlen(text) && memcmp(d.data, text, d.length) == 0;
-	krb5_free_data_contents(k5, &d);
+	*marked = ks_ccache_marked(k5, cc, &id);
+	*ours = *marked && ks_token_id_is(tok, &id);
 }

@@ -5,6 +5,9 @@
  */
 #include "mech/k5c1.h"
 
+#include "keystore/ccache.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 /* Members of ["K5C1", [...]]'s inner array (krb5's export_cred.c, json_kgcred). */
@@ -124,12 +127,62 @@ static bool members(struct json *j)
 	return true;
 }
 
+/* To the array's first member. */
+static bool enter(struct json *j, const gss_buffer_desc *token)
+{
+	*j = (struct json){ token->value, (const char *)token->value + token->length };
+	return token->length && eat(j, '[') && at(j, "\"K5C1\"") && skip_string(j) &&
+	       eat(j, ',') && eat(j, '[');
+}
+
+/* Without its escapes, of which a cache's name has only those for a quote and for slashes. */
+static char *dup_string(struct json *j)
+{
+	const char *p = j->p + 1, *end;
+	char *out, *to;
+
+	if (!skip_string(j))
+		return NULL;
+	end = j->p - 1;
+	out = to = malloc((size_t)(end - p) + 1);
+	if (!out)
+		return NULL;
+	for (; p < end; p++) {
+		if (*p == '\\' && !memchr("\"\\/", *++p, 3)) {
+			free(out);
+			return NULL;
+		}
+		*to++ = *p;
+	}
+	*to = '\0';
+	return out;
+}
+
+char *mech_k5c1_ccache(const gss_buffer_desc *token)
+{
+	struct json j;
+
+	if (!enter(&j, token))
+		return NULL;
+	for (int i = 0; i < AT_CCACHE; i++)
+		if (!skip_value(&j) || !eat(&j, ','))
+			return NULL;
+	return at(&j, "\"") ? dup_string(&j) : NULL;
+}
+
+bool mech_k5c1_has_surrogates(const gss_buffer_desc *token)
+{
+	struct json j;
+
+	return enter(&j, token) && memmem(token->value, token->length, KS_CCACHE_MARK,
+					  strlen(KS_CCACHE_MARK));
+}
+
 bool mech_k5c1_is_reference(const gss_buffer_desc *token)
 {
-	struct json j = { token->value, (const char *)token->value + token->length };
+	struct json j;
 
-	if (!token->length || !eat(&j, '[') || !at(&j, "\"K5C1\"") || !skip_string(&j) ||
-	    !eat(&j, ',') || !eat(&j, '['))
+	if (!enter(&j, token))
 		return false;
 	if (!members(&j) || !eat(&j, ']') || !eat(&j, ']'))
 		return false;

@@ -12,4 +12,13 @@
  */
 bool mech_k5c1_is_reference(const gss_buffer_desc *token);
 
+/*
+ * The full name of the credential cache that it names, malloc'ed; NULL for one
+ * with a cache's contents in it, without a cache, and for any other form.
+ */
+char *mech_k5c1_ccache(const gss_buffer_desc *token);
+
+/* True for one that has the contents of a cache of surrogates in it. */
+bool mech_k5c1_has_surrogates(const gss_buffer_desc *token);
+
 #endif

@@ -58,6 +58,7 @@ struct mech_init_args {
 	gss_buffer_t in, out;
 	gss_OID *mech_type;                /* this and the following may be NULL */
 	OM_uint32 *flags, *time_rec;
+	struct mech_cred *cred;            /* whose options an own context takes; mech_init sets it */
 };
 
 /* gss_init_sec_context: the stock mechanism's, then onto the session token where one is set. */

@@ -14,7 +14,8 @@ enum { PRF_MAX = 64, COUNTER = 4 };     /* octets: a PRF's output at most; the b
 
 static err_t too_long(const char *what, size_t len)
 {
-	return err_set(KG_INPUT_TOO_LONG, "%zu octets of pseudo-random %s are too many", len, what);
+	return err_set(KG_INPUT_TOO_LONG, "%zu octets of pseudo-random %s are too many: ask for less",
+		       len, what);
 }
 
 /* Block n, in is COUNTER octets of room and the caller's input. */
@@ -35,7 +36,7 @@ static err_t fill(struct ks_key *k, const gss_buffer_desc *in, uint8_t *out, siz
 	err_t err = 0;
 
 	if (!input)
-		return too_long("input", in->length);
+		return err_set(ENOMEM, "no memory for %zu octets of pseudo-random input", in->length);
 	if (in->length)
 		memcpy(input + COUNTER, in->value, in->length);
 	for (; !err && len >= step; len -= step, out += step)
@@ -61,9 +62,11 @@ static err_t give(struct ks_key *k, const gss_buffer_desc *in, ssize_t len, gss_
 		return too_long("input", in->length);
 	if (in->length && !in->value)
 		return err_set(EINVAL, "a buffer of %zu octets has none", in->length);
-	octets = len > 0 && (uint64_t)len <= most ? malloc((size_t)len) : NULL;
-	if (!octets)
+	if (len < 0 || (uint64_t)len > most)
 		return too_long("output", (size_t)len);
+	octets = malloc((size_t)len);
+	if (!octets)
+		return err_set(ENOMEM, "no memory for %zd octets of pseudo-random output", len);
 	err = fill(k, in, octets, (size_t)len);
 	if (err) {
 		secret_wipe(octets, (size_t)len);
@@ -80,7 +83,8 @@ static OM_uint32 refuse(OM_uint32 *minor, const struct ks_key *k)
 	return mech_fail(minor, GSS_S_UNAVAILABLE,
 			 err_set(ERR_POLICY, "no %s key for pseudo-random output was kept on token "
 				 "\"%s\": RFC 8009 takes the key itself for that; set policy "
-				 "prf = allow, and use the context in the process that made it",
+				 "prf = allow for whoever establishes the context, and for whoever "
+				 "imports it",
 				 ks_key_etype(k)->name, ks_token_label(ks_key_token(k))));
 }
 

@@ -1,4 +1,4 @@
-/* What accepting needs of krb5.conf's [libdefaults]. */
+/* What accepting and initiating need of krb5.conf's [libdefaults]. */
 #include "mech/settings.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mech/mech.h"
+#include "mech/policy.h"
 
 #define LIBDEFAULTS "libdefaults"
 #define DEFAULT_SKEW 300
@@ -108,6 +109,13 @@ static err_t read_rcache(profile_t profile, struct mech_settings *s)
 	return err;
 }
 
+static bool read_boolean(profile_t profile, const char *name)
+{
+	int n = 0;
+
+	return !profile_get_boolean(profile, LIBDEFAULTS, name, NULL, 0, &n) && n;
+}
+
 static void read_words(profile_t profile, struct mech_settings *s)
 {
 	char *value = NULL;
@@ -116,10 +124,9 @@ static void read_words(profile_t profile, struct mech_settings *s)
 	if (profile_get_integer(profile, LIBDEFAULTS, "clockskew", NULL, DEFAULT_SKEW, &n))
 		n = DEFAULT_SKEW;
 	s->skew = n > 0 ? (uint32_t)n : 0;
-	n = 0;
-	if (profile_get_boolean(profile, LIBDEFAULTS, "ignore_acceptor_hostname", NULL, 0, &n))
-		n = 0;
-	s->ignore_hostname = n != 0;
+	s->ignore_hostname = read_boolean(profile, "ignore_acceptor_hostname");
+	s->ok_as_delegate = read_boolean(profile, "enforce_ok_as_delegate");
+	s->cbt = read_boolean(profile, "client_aware_channel_bindings");
 	if (profile_get_string(profile, LIBDEFAULTS, "dns_canonicalize_hostname", NULL, NULL,
 			       &value))
 		value = NULL;
@@ -181,4 +188,5 @@ err_t mech_settings(krb5_context k5, const struct mech_settings **out)
 void mech_settings_forget(void)
 {
 	kept.until = 0;
+	mech_policy_forget();
 }

@@ -1,6 +1,6 @@
 /*
- * What accepting needs of krb5.conf's [libdefaults], kept per thread for a few
- * seconds: libkrb5 has no public way to ask for most of it.
+ * What accepting and initiating need of krb5.conf's [libdefaults], kept per
+ * thread for a few seconds: libkrb5 has no public way to ask for most of it.
  */
 #ifndef GSSP11_SETTINGS_H
 #define GSSP11_SETTINGS_H
@@ -18,6 +18,8 @@ struct mech_settings {
 	uint32_t skew;                 /* clockskew, seconds */
 	bool ignore_hostname;          /* ignore_acceptor_hostname */
 	bool canon_fallback;           /* dns_canonicalize_hostname = fallback */
+	bool ok_as_delegate;           /* enforce_ok_as_delegate */
+	bool cbt;                      /* client_aware_channel_bindings */
 	krb5_enctype permitted[SETTINGS_ETYPES_MAX + 1];  /* in order, zero-terminated */
 	char rcache[SETTINGS_NAME_MAX];        /* default_rcache_name, expanded; "" = not set */
 };

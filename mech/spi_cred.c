@@ -1,5 +1,7 @@
 /* Entry points for credentials. */
 #include "mech/codes.h"
+#include "mech/initiator.h"
+#include "mech/k5c1.h"
 #include "mech/passthrough.h"
 #include "mech/spi.h"
 
@@ -80,6 +82,7 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 {
 	gss_OID_set_desc stock_mechs = { 1, mech_oid_stock(first(desired)) };
 	struct mech_cred *i = spi_cred(impersonator), *c = NULL;
+	struct mech_initiator *own = NULL;
 	gss_cred_id_t stock = GSS_C_NO_CREDENTIAL;
 	OM_uint32 major;
 	err_t err;
@@ -90,8 +93,15 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 		*mechs = GSS_C_NO_OID_SET;
 	if (time_rec)
 		*time_rec = 0;
-	if (i && !i->stock)
+	if (i && !i->stock && !mech_cred_is_own_initiator(i))
 		return no_initiator(minor, usage);
+	err = mech_initiator_of(i, NULL, &own);
+	if (own)
+		err = err_set(ERR_UNSUPPORTED, "tickets for another user (S4U2Self) cannot be had by "
+			      "gss_acquire_cred_impersonate_name with keys on a token in this version");
+	mech_initiator_free(&own);
+	if (err)
+		return mech_fail(minor, GSS_S_FAILURE, err);
 	major = gss_acquire_cred_impersonate_name(minor, i ? i->stock : GSS_C_NO_CREDENTIAL,
 						  name ? spi_name(name)->stock : GSS_C_NO_NAME,
 						  time_req, &stock_mechs,
@@ -99,6 +109,8 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 	if (GSS_ERROR(major))
 		return mech_stock_done(minor, major);
 	err = mech_cred_from_stock(stock, usage, &c);
+	if (!err)
+		c->private_keys = true;
 	*out = (gss_cred_id_t)c;
 	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
 }
@@ -134,6 +146,7 @@ OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_name_t *na
 	gss_name_t stock = GSS_C_NO_NAME;
 	struct mech_name *n = NULL;
 	OM_uint32 major, unused;
+	struct mech_half h;
 
 	*minor = 0;
 	spi_give_name(NULL, name);
@@ -146,11 +159,16 @@ OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_name_t *na
 		spi_give_name(n, name);
 		return major;
 	}
+	major = mech_half_get(minor, c, &h);
+	if (GSS_ERROR(major))
+		return major;
 	/* the layer loses the name of a credential that has expired: so it is asked for last */
-	major = gss_inquire_cred(minor, c->stock, NULL, lifetime ? lifetime : &unused, usage, mechs);
+	major = gss_inquire_cred(minor, h.stock, NULL, lifetime ? lifetime : &unused, usage, mechs);
 	if (major == GSS_S_COMPLETE && name)
-		major = gss_inquire_cred(minor, c->stock, &stock, NULL, NULL, NULL);
-	return give_stock_name(minor, major, stock, name);
+		major = gss_inquire_cred(minor, h.stock, &stock, NULL, NULL, NULL);
+	major = give_stock_name(minor, major, stock, name);
+	mech_half_put(&h);
+	return major;
 }
 
 static OM_uint32 inquire_own(OM_uint32 *minor, struct mech_cred *c, gss_name_t *name,
@@ -175,34 +193,50 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t cred, gss_OI
 				    gss_name_t *name, OM_uint32 *init_time, OM_uint32 *accept_time,
 				    int *usage)
 {
-	struct mech_cred *c = spi_cred(cred);
-	gss_cred_id_t from = c ? c->stock : GSS_C_NO_CREDENTIAL;
+	struct mech_cred *c = spi_cred(cred), *standard = NULL;
 	gss_name_t stock = GSS_C_NO_NAME;
+	struct mech_half h = { 0 };
 	OM_uint32 major;
 
 	*minor = 0;
 	spi_give_name(NULL, name);
 	if (c && c->keytab)
 		return inquire_own(minor, c, name, init_time, accept_time, usage);
-	major = gss_inquire_cred_by_mech(minor, from, mech_oid_stock(mech), NULL, init_time,
+	major = c ? GSS_S_COMPLETE : mech_cred_default_client(minor, &standard);
+	if (!GSS_ERROR(major) && (c || standard))
+		major = mech_half_get(minor, c ? c : standard, &h);
+	if (GSS_ERROR(major))
+		goto out;
+	major = gss_inquire_cred_by_mech(minor, h.stock, mech_oid_stock(mech), NULL, init_time,
 					 accept_time, usage);
 	if (major == GSS_S_COMPLETE && name)
-		major = gss_inquire_cred_by_mech(minor, from, mech_oid_stock(mech), &stock, NULL,
+		major = gss_inquire_cred_by_mech(minor, h.stock, mech_oid_stock(mech), &stock, NULL,
 						 NULL, NULL);
-	return give_stock_name(minor, major, stock, name);
+	major = give_stock_name(minor, major, stock, name);
+out:
+	mech_half_put(&h);
+	mech_cred_free(&standard);
+	return major;
 }
 
 OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t cred, const gss_OID what,
 				   gss_buffer_set_t *set)
 {
 	struct mech_cred *c = spi_cred(cred);
+	struct mech_half h;
+	OM_uint32 major;
 
 	*minor = 0;
 	*set = GSS_C_NO_BUFFER_SET;
 	if (!c || !what)
 		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
-	if (c->stock)
-		return mech_stock_done(minor, gss_inquire_cred_by_oid(minor, c->stock, what, set));
+	major = mech_half_get(minor, c, &h);
+	if (!GSS_ERROR(major) && h.stock)
+		major = mech_stock_done(minor, gss_inquire_cred_by_oid(minor, h.stock, what, set));
+	if (GSS_ERROR(major) || h.stock) {
+		mech_half_put(&h);
+		return major;
+	}
 	/* nobody stands behind a credential for accepting */
 	if (mech_oid_equal(what, GSS_KRB5_GET_CRED_IMPERSONATOR))
 		return gss_create_empty_buffer_set(minor, set);
@@ -240,6 +274,7 @@ OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_us
 			       gss_cred_usage_t *usage_stored)
 {
 	struct mech_cred *c = spi_cred(cred);
+	struct mech_half h;
 	OM_uint32 major;
 
 	*minor = 0;
@@ -247,11 +282,18 @@ OM_uint32 gssi_store_cred_into(OM_uint32 *minor, gss_cred_id_t cred, gss_cred_us
 		*stored = GSS_C_NO_OID_SET;
 	if (!c)
 		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
-	if (!c->stock)
+	major = mech_half_get(minor, c, &h);
+	if (GSS_ERROR(major))
+		return major;
+	if (!h.stock)
 		return mech_fail(minor, GSS_S_FAILURE, G_STORE_ACCEPTOR_CRED_NOSUPP);
-	major = gss_store_cred_into(minor, c->stock, usage, mech_oid_stock(mech), overwrite, deflt,
+	major = gss_store_cred_into(minor, h.stock, usage, mech_oid_stock(mech), overwrite, deflt,
 				    store, stored, usage_stored);
-	return c->keytab ? stored_own(minor, major) : mech_stock_done(minor, major);
+	if (!GSS_ERROR(major))
+		mech_cred_copied(c);
+	major = c->keytab ? stored_own(minor, major) : mech_stock_done(minor, major);
+	mech_half_put(&h);
+	return major;
 }
 
 OM_uint32 gssi_store_cred(OM_uint32 *minor, const gss_cred_id_t cred, gss_cred_usage_t usage,
@@ -271,7 +313,7 @@ OM_uint32 gssi_export_cred(OM_uint32 *minor, gss_cred_id_t cred, gss_buffer_t to
 	spi_empty(token);
 	if (!c)
 		return mech_fail(minor, GSS_S_NO_CRED, KRB5_NOCREDS_SUPPLIED);
-	major = c->keytab ? mech_cred_export(minor, c, token)
+	major = c->keytab || mech_cred_is_own_initiator(c) ? mech_cred_export(minor, c, token)
 			  : mech_stock_export_cred(minor, c->stock, token);
 	mech_copy_note(GSS_ERROR(major) ? GSS_C_NO_CREDENTIAL : c->stock, token);
 	return major;
@@ -296,6 +338,10 @@ OM_uint32 gssi_import_cred_by_mech(OM_uint32 *minor, gss_OID mech, gss_buffer_t 
 	if (GSS_ERROR(major))
 		return major;
 	err = mech_cred_from_stock(stock, GSS_C_BOTH, &c);
+	if (!err && mech_k5c1_has_surrogates(token))
+		err = mech_initiator_copy(c->stock, &c->initiator);
+	if (err)
+		mech_cred_free(&c);
 	*out = (gss_cred_id_t)c;
 	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
 }

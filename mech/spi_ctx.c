@@ -218,6 +218,8 @@ OM_uint32 gssi_inquire_sec_context_by_oid(OM_uint32 *minor, const gss_ctx_id_t c
 
 	*minor = 0;
 	*set = GSS_C_NO_BUFFER_SET;
+	if (c && c->stock && c->failed)
+		return no_context(minor);
 	if (c && c->stock)
 		return mech_stock_done(minor, gss_inquire_sec_context_by_oid(minor, c->stock, what,
 									     set));

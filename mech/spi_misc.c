@@ -1,9 +1,11 @@
 /* Entry points for mechanisms, statuses and OIDs. */
 #include "mech/attrs.h"
 #include "mech/codes.h"
+#include "mech/initiator.h"
 #include "mech/spi.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "pkcs11/trace.h"
 
@@ -80,7 +82,28 @@ OM_uint32 gssi_inquire_saslname_for_mech(OM_uint32 *minor, const gss_OID mech, g
 static char identity_der[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05\x09";
 static gss_OID_desc register_identity = { sizeof(identity_der) - 1, identity_der };
 
-/* An acceptor identity is remembered here, and the stock mechanism told: either may be asked for it. */
+/* 1.2.840.113554.1.2.2.5.3, with what gss_krb5_ccache_name hands over */
+static char ccache_name_der[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05\x03";
+static gss_OID_desc ccache_name = { sizeof(ccache_name_der) - 1, ccache_name_der };
+
+struct ccache_name_request {
+	const char *name, **out;
+};
+
+static err_t remember_ccache_name(const gss_buffer_desc *value)
+{
+	struct ccache_name_request r;
+
+	if (value->length != sizeof(r) || !value->value)
+		return 0;
+	memcpy(&r, value->value, sizeof(r));
+	return mech_ccname_set(r.name);
+}
+
+/*
+ * An acceptor identity and a cache's name are remembered here, and the stock
+ * mechanism told: either may be asked for it.
+ */
 OM_uint32 gssi_mech_invoke(OM_uint32 *minor, const gss_OID mech, const gss_OID object,
 			   gss_buffer_t value)
 {
@@ -89,6 +112,8 @@ OM_uint32 gssi_mech_invoke(OM_uint32 *minor, const gss_OID mech, const gss_OID o
 	*minor = 0;
 	if (mech_oid_equal(object, &register_identity) && value)
 		err = mech_cred_register_identity(value->value);
+	else if (mech_oid_equal(object, &ccache_name) && value)
+		err = remember_ccache_name(value);
 	if (err)
 		return mech_fail(minor, GSS_S_FAILURE, err);
 	return mech_stock_done(minor, gssspi_mech_invoke(minor, mech_oid_stock(mech), object, value));

@@ -134,6 +134,13 @@ OM_uint32 gssi_inquire_name(OM_uint32 *minor, gss_name_t name, int *is_mn, gss_O
 						       attrs));
 }
 
+/* MIT krb5 1.20's own mechanism follows such a pointer. */
+static OM_uint32 no_attribute(OM_uint32 *minor)
+{
+	return mech_fail(minor, (OM_uint32)GSS_S_CALL_INACCESSIBLE_READ | GSS_S_FAILURE,
+			 err_set(EINVAL, "no attribute, or no value for it, was given"));
+}
+
 /* The mechanism layer asks on while *more is not 0, failures included. */
 OM_uint32 gssi_get_name_attribute(OM_uint32 *minor, gss_name_t name, gss_buffer_t attr,
 				  int *authenticated, int *complete, gss_buffer_t value,
@@ -154,6 +161,10 @@ OM_uint32 gssi_get_name_attribute(OM_uint32 *minor, gss_name_t name, gss_buffer_
 			*more = 0;
 		return no_name(minor);
 	}
+	if (!attr) {
+		*more = 0;
+		return no_attribute(minor);
+	}
 	major = gss_get_name_attribute(minor, spi_name(name)->stock, attr, authenticated, complete,
 				       value, display, &start);
 	*more = GSS_ERROR(major) ? 0 : start;
@@ -166,6 +177,8 @@ OM_uint32 gssi_set_name_attribute(OM_uint32 *minor, gss_name_t name, int complet
 	*minor = 0;
 	if (!name)
 		return no_name(minor);
+	if (!attr || !value)
+		return no_attribute(minor);
 	return mech_stock_done(minor, gss_set_name_attribute(minor, spi_name(name)->stock, complete,
 							     attr, value));
 }
@@ -175,6 +188,8 @@ OM_uint32 gssi_delete_name_attribute(OM_uint32 *minor, gss_name_t name, gss_buff
 	*minor = 0;
 	if (!name)
 		return no_name(minor);
+	if (!attr)
+		return no_attribute(minor);
 	return mech_stock_done(minor, gss_delete_name_attribute(minor, spi_name(name)->stock, attr));
 }
 

@@ -58,13 +58,9 @@ static OM_uint32 check_names(OM_uint32 *minor, krb5_context k5, const struct mec
 	krb5_ccache ccache = NULL;
 	krb5_error_code code = 0;
 
-	if (s->client_keytab && ks_conf_is_uri(s->client_keytab))
-		return mech_fail(minor, GSS_S_NO_CRED,
-				 err_set(ERR_UNSUPPORTED, "a client keytab on a token is not "
-					 "supported in this version: use a credential cache"));
 	if (s->ccache)
 		code = krb5_cc_resolve(k5, s->ccache, &ccache);
-	if (!code && s->client_keytab)
+	if (!code && s->client_keytab && !ks_conf_is_uri(s->client_keytab))
 		code = krb5_kt_resolve(k5, s->client_keytab, &keytab);
 	if (keytab)
 		krb5_kt_close(k5, keytab);

@@ -20,7 +20,7 @@ OM_uint32 mech_store_read(OM_uint32 *minor, gss_const_key_value_set_t store,
 struct mech_wish;
 /*
  * The stock mechanism's rules for the keys together, in its order, for stores
- * that it does not get to see whole; and that no client keytab is on a token.
+ * that it does not get to see whole.
  */
 OM_uint32 mech_store_check(OM_uint32 *minor, const struct mech_wish *w,
 			   const struct mech_stored *s);

@@ -163,6 +163,24 @@ struct forged {
 	const char *text;        /* NULL: another text will do */
 };
 
+/* Stands for the URI of the token that signs. */
+#define GOOD "pkcs11:token=x"
+
+static void put_keytab(struct wr *w, const struct forged *f)
+{
+	size_t n = strlen(GOOD);
+	char *uri = NULL;
+
+	if (f->keytab_len >= 0 || strncmp(f->keytab, GOOD, n)) {
+		mech_blob_put(w, f->keytab, f->keytab_len < 0 ? strlen(f->keytab)
+			      : (size_t)f->keytab_len);
+		return;
+	}
+	NEED(asprintf(&uri, "%s%s", exp_box->bare, f->keytab + n) > 0);
+	mech_blob_put(w, uri, strlen(uri));
+	free(uri);
+}
+
 static gss_buffer_desc forge(struct tok *t, const struct forged *f)
 {
 	gss_buffer_desc b = GSS_C_EMPTY_BUFFER;
@@ -170,7 +188,7 @@ static gss_buffer_desc forge(struct tok *t, const struct forged *f)
 
 	NEED(mech_blob_begin(&w, MECH_BLOB_CRED, t) == 0);
 	wr_u8(&w, (uint8_t)f->usage);
-	mech_blob_put(&w, f->keytab, f->keytab_len < 0 ? strlen(f->keytab) : (size_t)f->keytab_len);
+	put_keytab(&w, f);
 	wr_u8(&w, (uint8_t)f->name_form);
 	mech_blob_put(&w, f->name, strlen(f->name));
 	mech_blob_put(&w, f->rcache, f->rcache_len < 0 ? strlen(f->rcache) : (size_t)f->rcache_len);
@@ -185,7 +203,6 @@ static gss_buffer_desc forge(struct tok *t, const struct forged *f)
 	return b;
 }
 
-#define GOOD "pkcs11:token=x"
 #define REST 0, "", "", -1, 0, 0, "", 0
 
 static const struct forged forgeries[] = {
@@ -197,19 +214,26 @@ static const struct forged forgeries[] = {
 	{ 2, "FILE:/etc/krb5.keytab", -1, REST, "on no token" },
 	{ 2, "/etc/krb5.keytab", -1, REST, "on no token" },
 	{ 2, "", -1, REST, "on no token" },
+	{ 2, "pkcs11:token=other", -1, REST, "another token" },
+	{ 2, GOOD ";serial=other", -1, REST, "another token" },
 	{ 2, "pkcs11:token=x\0?module-path=/tmp/evil.so", 40, REST, "malformed" },
 	{ 1, GOOD, -1, REST, "malformed" },             /* GSS_C_INITIATE */
 	{ 7, GOOD, -1, REST, "malformed" },
 	{ 2, GOOD, -1, 3, "x", "", -1, 0, 0, "", 0, "malformed" },
 	{ 2, GOOD, -1, 2, "no exported name", "", -1, 0, 0, "", 0, NULL },
 	{ 2, GOOD, -1, 0, "", "a\0b", 3, 0, 0, "", 0, "malformed" },
+	{ 2, GOOD, -1, 0, "", "01234567890123456789", -1, 0, 0, "", 0, "malformed" },
+	{ 2, GOOD, -1, 0, "", "01234567890123456789a\0b", 23, 0, 0, "", 0, "malformed" },
+	{ 0, GOOD, -1, REST, "malformed" },             /* GSS_C_BOTH and no initiator's half */
+	{ 2, GOOD, -1, 0, "", "", -1, 0, 4, "x", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 257, 0, "", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 0xffffffff, 0, "", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 0, 3, "x", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 0, 0, "x", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 0, 1, "", 0, "malformed" },
-	{ 2, GOOD, -1, 0, "", "", -1, 0, 1, "no JSON", 0, NULL },
-	{ 2, GOOD, -1, 0, "", "", -1, 0, 2, "0123456789", 0, "malformed" },
+	{ 2, GOOD, -1, 0, "", "", -1, 0, 1, "no JSON", 0, "malformed" },
+	{ 0, GOOD, -1, 0, "", "", -1, 0, 1, "no JSON", 0, NULL },
+	{ 0, GOOD, -1, 0, "", "", -1, 0, 2, "0123456789", 0, "malformed" },
 	{ 2, GOOD, -1, 0, "", "", -1, 0, 0, "", 1, "malformed" },
 	{ 2, GOOD, -1, 1, "imap@www.test.org", "", -1, 0, 0, "", 0, "no key on token" },
 };
@@ -217,7 +241,10 @@ static const struct forged forgeries[] = {
 static void run_forged(void)
 {
 	static const struct forged good = { 2, GOOD, -1, REST, NULL };
-	struct mech_cred *c = acc_cred(exp_box, NULL, NULL);
+	static const struct forged foreign = {
+		2, GOOD, -1, 0, "", "01234567890123456789none:", -1, 0, 0, "", 0, NULL
+	};
+	struct mech_cred *c = acc_cred(exp_box, NULL, NULL), *got = NULL;
 	struct tok *t = ks_keytab_token(c->keytab);
 	gss_buffer_desc b;
 	OM_uint32 major;
@@ -225,6 +252,11 @@ static void run_forged(void)
 	b = forge(t, &good);
 	exp_doing = "the forger's hand is steady";
 	NEED(exp_try_import(&b, &major) == 0);
+	free(b.value);
+	b = forge(t, &foreign);
+	exp_doing = "another process's replay cache";
+	NEED(mech_cred_import(&exp_minor, NULL, &b, &got) == GSS_S_COMPLETE && !got->rcache);
+	mech_cred_free(&got);
 	free(b.value);
 	for (size_t i = 0; i < LEN(forgeries); i++) {
 		exp_doing = forgeries[i].text ? forgeries[i].text : "forged body";

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "keystore/ccache.h"
+#include "mech/initiator.h"
 #include "pkcs11/bytes.h"
 #include "tests/lib/accepting.h"
 
@@ -130,6 +132,105 @@ static void delegation(void)
 	CU_ASSERT_EQUAL(memory_caches(), before);
 }
 
+/* ---- delegation = token ---- */
+
+/* Session keys on the token, all of them whole. */
+static size_t vault_keys(void)
+{
+	struct ks_vault_entry *list;
+	size_t n, i;
+
+	CU_ASSERT_EQUAL_FATAL(ks_vault_list(ks_keytab_token(cred->keytab), &list, &n), 0);
+	for (i = 0; i < n; i++)
+		CU_ASSERT_TRUE(list[i].whole);
+	free(list);
+	return n;
+}
+
+/* What the private cache holds finds a key on the token, and is none. */
+static void expect_surrogate(const struct mech_initiator *i)
+{
+	struct ks_token_id id;
+	krb5_cc_cursor cursor;
+	krb5_creds c;
+	krb5_ccache cc;
+	unsigned n = 0;
+	bool has;
+
+	CU_ASSERT_EQUAL_FATAL(krb5_cc_resolve(acc_krb5(), i->ccache, &cc), 0);
+	CU_ASSERT_TRUE(ks_ccache_marked(acc_krb5(), cc, &id) && ks_token_id_is(i->tok, &id));
+	CU_ASSERT_EQUAL(ks_ccache_has_keys(acc_krb5(), cc, i->tok, &has), 0);
+	CU_ASSERT_TRUE(has);
+	CU_ASSERT_EQUAL_FATAL(krb5_cc_start_seq_get(acc_krb5(), cc, &cursor), 0);
+	while (krb5_cc_next_cred(acc_krb5(), cc, &cursor, &c) == 0) {
+		n += !krb5_is_config_principal(acc_krb5(), c.server);
+		CU_ASSERT_TRUE(!c.keyblock.length || memcmp(c.keyblock.contents, session, 8));
+		krb5_free_cred_contents(acc_krb5(), &c);
+	}
+	krb5_cc_end_seq_get(acc_krb5(), cc, &cursor);
+	CU_ASSERT_EQUAL(n, 1);
+	krb5_cc_close(acc_krb5(), cc);
+}
+
+static void delegation_on_token(void)
+{
+	const unsigned caches = memory_caches();
+	const size_t keys_before = vault_keys();
+	struct acc_answer a;
+	unsigned i;
+
+	cred->conf.delegation = KS_CONF_DELEG_TOKEN;
+	for (i = 0; i < 8; i++) {
+		const struct forge_key *k = &keys[i / 2];
+		krb5_data *msg = krb_cred(i & 1, k, 0);
+		gss_buffer_desc token = deleg_token(k, msg, COMMON | GSS_C_DELEG_FLAG);
+
+		acc_own(cred, &token, NULL, &a);
+		CU_ASSERT_EQUAL(a.major, GSS_S_COMPLETE);
+		CU_ASSERT_TRUE(a.flags & GSS_C_DELEG_FLAG);
+		CU_ASSERT_PTR_NULL(a.deleg);
+		CU_ASSERT_TRUE_FATAL(a.own_deleg && a.own_deleg->initiator);
+		CU_ASSERT_EQUAL(vault_keys(), keys_before + 1);
+		expect_surrogate(a.own_deleg->initiator);
+		acc_answer_fini(&a);
+		CU_ASSERT_EQUAL(vault_keys(), keys_before);
+		free(token.value);
+		krb5_free_data(acc_krb5(), msg);
+	}
+	CU_ASSERT_EQUAL(memory_caches(), caches);
+	cred->conf.delegation = KS_CONF_DELEG_PLAIN;
+}
+
+/* Altered, or against the policy: nothing is left on the token. */
+static void delegation_on_token_refused(void)
+{
+	const unsigned caches = memory_caches();
+	const size_t keys_before = vault_keys();
+	unsigned i, encrypted;
+	struct acc_answer a;
+
+	cred->conf.delegation = KS_CONF_DELEG_TOKEN;
+	for (encrypted = 0; encrypted < 2; encrypted++) {
+		krb5_data *msg = krb_cred(encrypted, &keys[1], 0);
+
+		for (i = 0; i < msg->length; i += 11) {
+			gss_buffer_desc token;
+
+			msg->data[i] ^= 0x10;
+			token = deleg_token(&keys[1], msg, COMMON | GSS_C_DELEG_FLAG);
+			acc_own(cred, &token, NULL, &a);
+			CU_ASSERT_TRUE(a.major == GSS_S_COMPLETE || (a.minor && !a.own_deleg));
+			acc_answer_fini(&a);
+			free(token.value);
+			msg->data[i] ^= 0x10;
+		}
+		krb5_free_data(acc_krb5(), msg);
+	}
+	CU_ASSERT_EQUAL(vault_keys(), keys_before);
+	CU_ASSERT_EQUAL(memory_caches(), caches);
+	cred->conf.delegation = KS_CONF_DELEG_PLAIN;
+}
+
 /* One that has expired is handed over like any other: the stock mechanism does so, too. */
 static void delegation_expired(void)
 {
@@ -178,6 +279,31 @@ static void delegation_refused(void)
 	acc_answer_fini(&a);
 	free(token.value);
 	krb5_free_data(acc_krb5(), msg);
+}
+
+/* A credential for any realm's services: what the ticket's service is told counts. */
+static void delegation_by_realm(void)
+{
+	krb5_data *msg = krb_cred(true, &keys[1], 0);
+	gss_buffer_desc token = deleg_token(&keys[1], msg, COMMON | GSS_C_DELEG_FLAG);
+	char *realm = cred->realm;
+	struct acc_answer a;
+
+	krb5_free_data(acc_krb5(), msg);
+	acc_environment("[appdefaults]\n gssp11 = {\n  TEST.ORG = {\n   delegation = refuse\n"
+			"  }\n }\n");
+	cred->realm = NULL;
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL(a.major, GSS_S_COMPLETE);
+	CU_ASSERT_FALSE(a.flags & GSS_C_DELEG_FLAG);
+	CU_ASSERT_PTR_NULL(a.deleg);
+	acc_answer_fini(&a);
+	cred->realm = realm;
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_TRUE(a.flags & GSS_C_DELEG_FLAG);
+	acc_answer_fini(&a);
+	free(token.value);
+	acc_environment(NULL);
 }
 
 /* Altered credentials: refused like the stock mechanism does, and nothing is left behind. */
@@ -239,7 +365,10 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "delegation", delegation }, { "delegation refused", delegation_refused },
+		{ "delegation by realm", delegation_by_realm },
 		{ "delegation expired", delegation_expired },
+		{ "delegation on the token", delegation_on_token },
+		{ "delegation on the token, refused", delegation_on_token_refused },
 		{ "delegation broken", delegation_broken }, CU_TEST_INFO_NULL,
 	};
 

@@ -95,6 +95,63 @@ static void acceptors(void)
 	}
 }
 
+/* With a default realm that is not the service's: what the service's realm has counts. */
+#define OTHER(settings) "[libdefaults]\n default_realm = OTHER.ORG\n" \
+	"[appdefaults]\n gssp11 = {\n" settings " }\n"
+#define REALM(name, settings) "  " name " = {\n" settings "  }\n"
+
+static const struct {
+	const char *conf;
+	bool refused, prf, raw;
+} realms[] = {
+	{ OTHER(REALM("TEST.ORG", "exposure = on-token\n")), true, false, false },
+	{ OTHER(REALM("OTHER.ORG", "exposure = on-token\n")), false, false, false },
+	{ OTHER("exposure = on-token\n"), true, false, false },
+	{ OTHER("exposure = on-token\n" REALM("TEST.ORG", "exposure = transient\n")), false, false,
+	  false },
+	{ OTHER("prf = allow\nexport = allow\n"), false, true, true },
+	{ OTHER("prf = allow\nexport = allow\n"
+		REALM("TEST.ORG", "prf = refuse\nexport = refuse\n")), false, false, false },
+	{ OTHER(REALM("TEST.ORG", "prf = allow\nexport = allow\n")), false, true, true },
+	{ OTHER(REALM("OTHER.ORG", "prf = allow\nexport = allow\n")), false, false, false },
+	{ OTHER(REALM("TEST.ORG", "exposure = no-such-word\n")), true, false, false },
+};
+
+static void one_realm(size_t i, const struct forge_key *k, const char *name)
+{
+	struct mech_cred *cred = acc_cred(nss, name, name ? GSS_C_NT_HOSTBASED_SERVICE : NULL);
+	gss_buffer_desc token = token_for(k, GSS_C_MUTUAL_FLAG);
+	struct acc_answer a;
+
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL(a.major, realms[i].refused ? GSS_S_FAILURE : GSS_S_COMPLETE);
+	CU_ASSERT_EQUAL(!!a.ctx, !realms[i].refused);
+	if ((a.ctx == NULL) != realms[i].refused)
+		fprintf(stderr, "realms %zu: %s\n", i, a.minor ? err_text((err_t)a.minor) : "");
+	if (a.ctx) {
+		CU_ASSERT_EQUAL(a.ctx->keep_prf, realms[i].prf);
+		CU_ASSERT_EQUAL(a.ctx->keep_raw, realms[i].raw);
+	} else {
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_text((err_t)a.minor), "exposure"));
+	}
+	acc_answer_fini(&a);
+	mech_cred_free(&cred);
+	free(token.value);
+}
+
+static void service_realm(void)
+{
+	struct forge_key k;
+
+	acc_environment(NULL);
+	acc_new_key(nss, ACC_SERVICE, 18, 50, &k);
+	for (size_t i = 0; i < sizeof(realms) / sizeof(realms[0]); i++) {
+		acc_environment(realms[i].conf);
+		one_realm(i, &k, NULL);
+		one_realm(i, &k, "HTTP@www.test.org");
+	}
+}
+
 /* The token that counts is the one where the session keys would go. */
 static void elsewhere(void)
 {
@@ -182,6 +239,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "acceptors", acceptors },
+		{ "the service's realm", service_realm },
 		{ "keys on another token", elsewhere },
 		{ "initiators", initiators },
 		{ "keys that are taken over", adopted },

@@ -98,7 +98,8 @@ void exp_same(const struct mech_cred *c, const struct exp_wish *i)
 	NEED((c->name != NULL) == (i->name != NULL));
 	NEED((c->princ != NULL) == (i->name && i->principal));
 	NEED((c->pattern != NULL) == (i->name && !i->principal));
-	NEED(!strcmp(c->rcache ? c->rcache : "", i->rcache ? i->rcache : ""));
+	/* a replay cache's name is for the process that chose it, which no importer here is */
+	NEED(!c->rcache);
 	NEED((c->etypes != NULL) == (i->etypes[0] != 0));
 	for (size_t k = 0; c->etypes && (!k || i->etypes[k - 1]); k++)
 		NEED(c->etypes[k] == i->etypes[k]);
@@ -128,7 +129,7 @@ void exp_import(const gss_buffer_desc *b, const struct exp_wish *i)
 	exp_accepts(c);
 	/* what was imported can be exported again, and is the same */
 	NEED(mech_cred_export(&exp_minor, c, &again) == GSS_S_COMPLETE);
-	NEED(again.length == b->length && !memcmp(again.value, b->value, b->length));
+	NEED(i->rcache || (again.length == b->length && !memcmp(again.value, b->value, b->length)));
 	free(again.value);
 	mech_cred_free(&c);
 }

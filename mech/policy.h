@@ -1,0 +1,34 @@
+/*
+ * Policy by realm: what krb5.conf's [appdefaults] says for the realm of the
+ * service, which for most acceptors is known only when a ticket has come.
+ */
+#ifndef GSSP11_POLICY_H
+#define GSSP11_POLICY_H
+
+#include "mech/cred.h"
+
+struct mech_policy {
+	bool on_token;           /* exposure = on-token */
+	bool prf;                /* prf = allow */
+	bool export;             /* export = allow; on_token overrules it */
+	enum ks_conf_delegation delegation;
+};
+
+/*
+ * The realm's (NULL: the default realm's), kept per thread for a few seconds.
+ * Errors of ks_conf_read.
+ */
+MUST err_t mech_policy_read(krb5_context k5, const char *realm, struct mech_policy *out);
+
+/*
+ * For a service of this acceptor credential: the credential's own settings
+ * where they are those of the service's realm, else mech_policy_read.
+ * principal: unparsed, as in the keytab.
+ */
+MUST err_t mech_policy_of(krb5_context k5, const struct mech_cred *c, const char *principal,
+			  struct mech_policy *out);
+
+/* Forgets what this thread keeps. */
+void mech_policy_forget(void);
+
+#endif
