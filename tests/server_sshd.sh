@@ -222,6 +222,64 @@ delegation() {
 	server_conf ""
 }
 
+# onwards MECH_CONFIG KRB5_CONFIG: from the session to the same server again, with what was delegated.
+onwards() {
+	# shellcheck disable=SC2016    # for the sessions' shells
+	login localhost GSSAPIDelegateCredentials=yes -- "export GSS_MECH_CONFIG=$1 KRB5_CONFIG=$2; "'
+		strings "${KRB5CCNAME#FILE:}" 2>/dev/null | grep -o gssp11_token | head -n 1
+		klist -s && echo "valid"
+		timeout 20 ssh -F none -o GSSAPIServerIdentity=localhost -p '"$SERVER_PORT"' -l guest -o BatchMode=yes \
+			-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null \
+			-o IdentityAgent=none -o IdentityFile=none -o GSSAPIAuthentication=yes -o LogLevel=DEBUG1 \
+			-o PreferredAuthentications=gssapi-with-mic 127.0.0.1 "echo and on" </dev/null' 2>&1 || true
+}
+
+# In the session the keys of what was delegated are on the server's token: for who may open that.
+delegation_token() {
+	local guest=$SCRATCH/lib/guest.conf
+
+	ccaches >"$SCRATCH/ccaches"
+	server_conf 'delegation = token'
+	onwards "$SCRATCH/lib/mech.conf" "$SCRATCH/lib/realm.conf" >"$SCRATCH/session"
+	{
+		grep -qx valid "$SCRATCH/session" || echo "klist -s says no"
+		grep -q "belongs to token \"$TOKEN_LABEL\"" "$SCRATCH/session" || echo "the token is not named"
+		! grep -qx 'and on' "$SCRATCH/session" || echo "logged in"
+	} >"$SCRATCH/against"
+	[ ! -s "$SCRATCH/against" ] || cat "$SCRATCH/session" >>"$SCRATCH/against"
+	verdict "delegation = token: who cannot open the token is told so" <"$SCRATCH/against"
+
+	# Now the user has a way to the token, and a PIN file of his own.
+	chmod 711 "$SERVER_DIR"
+	chmod 777 "$SERVER_DIR/nss"
+	chmod 666 "$SERVER_DIR/nss"/*
+	install -m 600 -o nobody "$TOKEN_PIN_FILE" "$SCRATCH/lib/guest.pin"
+	cp "$SCRATCH/lib/realm.conf" "$guest"
+	{
+		echo "[appdefaults]"
+		echo "    gssp11 = {"
+		echo "        state_dir = $SCRATCH/users/home/state"
+		echo "        module-init = ${SERVER_REAL##*/}: $TOKEN_INIT"
+		echo "        session_token = $TOKEN_BARE?module-path=$SERVER_REAL&pin-source=file:$SCRATCH/lib/guest.pin"
+		echo "    }"
+	} >>"$guest"
+	onwards "$SCRATCH/lib/mech.conf" "$guest" >"$SCRATCH/session"
+	{
+		grep -qx 'and on' "$SCRATCH/session" || cat "$SCRATCH/session"
+		grep -qx gssp11_token "$SCRATCH/session" || echo "the cache has no mark"
+	} | verdict "delegation = token: a login from the session with what was delegated"
+	onwards "$SCRATCH/lib/stock.conf" "$guest" >"$SCRATCH/session"
+	{
+		grep -qx valid "$SCRATCH/session" || cat "$SCRATCH/session"
+		! grep -qx 'and on' "$SCRATCH/session" || echo "logged in"
+	} | verdict "delegation = token: the stock mechanism gets nowhere with it"
+	wait_for ccaches_gone || true
+	ccaches | diff "$SCRATCH/ccaches" - | verdict "delegation = token: the caches are gone with the sessions"
+	rm -f "$SCRATCH/lib/guest.pin"
+	chmod 700 "$SERVER_DIR"
+	server_conf ""
+}
+
 ccaches_gone() {
 	ccaches | cmp -s "$SCRATCH/ccaches" -
 }
@@ -328,13 +386,14 @@ host_mark
 privsep_dir
 guest
 ssh-keygen -q -t ed25519 -N '' -f "$SCRATCH/host_key"
-for token in nss softhsm; do
+for token in ${SSHD_TOKENS:-nss softhsm}; do
 	server_key "$SCRATCH/host.keytab" host/localhost "host/$HOST"
 	server_token "$token" root "$SCRATCH/host.keytab"
 	sshd_start no
 	logins
 	rekeying
 	many
+	[ "$token" = softhsm ] || delegation_token
 	[ "$token" = softhsm ] || unspawn "$SSHD_PID"
 done
 delegation

@@ -14,6 +14,7 @@
 #include "mech/codes.h"
 #include "mech/frame.h"
 #include "mech/settings.h"
+#include "pkcs11/token.h"
 #include "tests/lib/accepting.h"
 
 /* ---- the token's octets ---- */
@@ -335,6 +336,90 @@ static void established_already(void)
 	free(token.value);
 }
 
+/* ---- keys and tokens that go away ---- */
+
+/* Behind the keytab's back: its index has the entry, the token has no object. */
+static void destroy_objects(struct tok *t, const char *label)
+{
+	struct tok_object *objs;
+	size_t i, n;
+
+	CU_ASSERT_EQUAL_FATAL(tok_objects_list(t, label, &objs, &n), 0);
+	CU_ASSERT_TRUE(n > 2);
+	for (i = 0; i < n; i++)
+		CU_ASSERT_EQUAL(tok_object_destroy(t, label, objs[i].id, objs[i].id_len), 0);
+	tok_objects_free(&objs, n);
+}
+
+static void deleted(void)
+{
+	struct forge_key k;
+	struct acc_req r = { .key = &k };
+	struct acc_answer own;
+	gss_buffer_desc token;
+
+	acc_new_key(acc_fix.box, "HTTP/gone.test.org@TEST.ORG", 18, 5, &k);
+	token = acc_usual(&r, ACC_MUTUAL);
+	acc_own(acc_fix.any, &token, NULL, &own);
+	CU_ASSERT_EQUAL(own.major, GSS_S_COMPLETE);
+	acc_answer_fini(&own);
+	destroy_objects(ks_keytab_token(acc_fix.any->keytab), k.principal);
+	acc_own(acc_fix.any, &token, NULL, &own);
+	CU_ASSERT_EQUAL(own.major, GSS_S_FAILURE);
+	CU_ASSERT_EQUAL_FATAL((err_t)own.minor, KRB5KRB_AP_ERR_NOKEY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err_text((err_t)own.minor), "gone from the token"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err_text((err_t)own.minor), "HTTP/gone.test.org@TEST.ORG"));
+	acc_answer_fini(&own);
+	free(token.value);
+}
+
+/* The same token, behind the module that fails on request. */
+static struct mech_cred *cred_behind_shim(void)
+{
+	struct box_token shim = *acc_fix.box;
+	struct mech_cred *c;
+	char *path = box_shim(), *uri = NULL;
+
+	setenv("P11SHIM_MODULE", acc_fix.box->module, 1);
+	box_shim_control();
+	box_shim_rules("");
+	CU_ASSERT_TRUE_FATAL(asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", shim.bare, path,
+				      shim.pin_file) > 0);
+	shim.uri = uri;
+	c = acc_cred(&shim, NULL, NULL);
+	free(path);
+	free(uri);
+	return c;
+}
+
+/* The token's sessions are lost at any of its calls: what becomes of the request? */
+static void lost_meanwhile(void)
+{
+	struct mech_cred *c = cred_behind_shim();
+	struct acc_req r = { 0 };
+	gss_buffer_desc token = acc_fix_token(&r, ACC_MUTUAL);
+	unsigned i, lost = 0, good = 0;
+	struct acc_answer own;
+	char rules[128];
+
+	for (i = 0; i < 40; i++) {
+		snprintf(rules, sizeof(rules), "fail * %u 1 b3\nfail C_GetSessionInfo 0 1 b3\n", i);
+		box_shim_rules(rules);
+		acc_own(c, &token, NULL, &own);
+		box_shim_rules("");
+		good += own.major == GSS_S_COMPLETE;
+		if ((err_t)own.minor == ERR_KEY_LOST) {
+			lost++;
+			CU_ASSERT_PTR_NOT_NULL(strstr(err_text(ERR_KEY_LOST), "try again"));
+			CU_ASSERT_PTR_NULL(strstr(err_text(ERR_KEY_LOST), "authenticate again"));
+		}
+		acc_answer_fini(&own);
+	}
+	CU_ASSERT_TRUE(good > 0 && lost > 0);
+	mech_cred_free(&c);
+	free(token.value);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -344,7 +429,8 @@ int main(void)
 		{ "hosts", hosts }, { "ticket times", ticket_times }, { "clocks", clocks },
 		{ "ticket flags", ticket_flags }, { "enctypes", enctypes },
 		{ "allowable enctypes", set_allowable },
-		{ "established already", established_already }, CU_TEST_INFO_NULL,
+		{ "established already", established_already }, { "deleted", deleted },
+		{ "lost meanwhile", lost_meanwhile }, CU_TEST_INFO_NULL,
 	};
 
 	acc_environment(NULL);

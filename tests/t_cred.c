@@ -234,8 +234,13 @@ static void stores(void)
 	expect_store("keytab", uri, "keytab", uri, GSS_C_ACCEPT, GSS_S_DUPLICATE_ELEMENT);
 	expect_store("keytab", file_keytab, "keytab", uri, GSS_C_BOTH, GSS_S_DUPLICATE_ELEMENT);
 	expect_store("rcache", "none:", "rcache", "none:", GSS_C_ACCEPT, GSS_S_DUPLICATE_ELEMENT);
-	expect_store("keytab", uri, "client_keytab", uri, GSS_C_INITIATE, GSS_S_NO_CRED);
-	expect_store("client_keytab", uri, NULL, NULL, GSS_C_BOTH, GSS_S_NO_CRED);
+	expect_store("keytab", uri, "client_keytab", uri, GSS_C_INITIATE, GSS_S_COMPLETE);
+	expect_store("client_keytab", uri, NULL, NULL, GSS_C_BOTH, GSS_S_COMPLETE);
+	expect_store("client_keytab", uri, "ccache", "/nonexistent", GSS_C_INITIATE, GSS_S_NO_CRED);
+	expect_store("client_keytab", uri, "client_keytab", uri, GSS_C_INITIATE,
+		     GSS_S_DUPLICATE_ELEMENT);
+	expect_store("client_keytab", "pkcs11:token=nosuch", NULL, NULL, GSS_C_INITIATE,
+		     GSS_S_NO_CRED);
 	expect_store("keytab", uri, "password", "x", GSS_C_BOTH, GSS_S_BAD_NAME);
 	expect_store("keytab", uri, "verify", "", GSS_C_BOTH, GSS_S_FAILURE);
 	expect_store("keytab", "pkcs11:token=nosuch", NULL, NULL, GSS_C_ACCEPT, GSS_S_NO_CRED);

@@ -270,9 +270,9 @@ run 0 "the deleted key can come back" "$GSSP11" keytab import --token "$uri" all
 run 0 "sweep" "$GSSP11" keytab sweep --token "$uri"
 has out "nothing to sweep" '^0 objects'
 run 0 "sweep of exported contexts" "$GSSP11" sweep --token "$uri"
-has out "no exported contexts" '^removed 0 objects of 0 exported contexts and 0 claim files$'
+has out "no exported contexts" '^removed 0 objects of 0 exported contexts, 0 claim files and the keys of 0 expired tickets$'
 run 0 "the same as JSON" "$GSSP11" sweep --token "$uri" --dry-run --older-than 0 --json
-has out "JSON of a sweep" '^{"contexts": 0, "objects": 0, "claims": 0, "removed": false}$'
+has out "JSON of a sweep" '^{"contexts": 0, "objects": 0, "claims": 0, "tickets": 0, "removed": false}$'
 
 # ---- settings ----
 conf "module = $module" "exposure = perhaps" >krb5.conf

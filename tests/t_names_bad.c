@@ -136,6 +136,13 @@ static void test_more(void)
 	major = gssi_get_name_attribute(&minor, (gss_name_t)n, NULL, NULL, NULL, NULL, NULL, &more);
 	CU_ASSERT_TRUE(GSS_ERROR(major));
 	CU_ASSERT_EQUAL(more, 0);
+	CU_ASSERT_EQUAL(GSS_CALLING_ERROR(major), GSS_S_CALL_INACCESSIBLE_READ);
+	major = gssi_set_name_attribute(&minor, (gss_name_t)n, 1, NULL, &attr);
+	CU_ASSERT_EQUAL(GSS_CALLING_ERROR(major), GSS_S_CALL_INACCESSIBLE_READ);
+	major = gssi_set_name_attribute(&minor, (gss_name_t)n, 1, &attr, NULL);
+	CU_ASSERT_EQUAL(GSS_CALLING_ERROR(major), GSS_S_CALL_INACCESSIBLE_READ);
+	major = gssi_delete_name_attribute(&minor, (gss_name_t)n, NULL);
+	CU_ASSERT_EQUAL(GSS_CALLING_ERROR(major), GSS_S_CALL_INACCESSIBLE_READ);
 	mech_name_free(&n);
 }
 

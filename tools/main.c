@@ -32,10 +32,23 @@ static const struct command commands[] = {
 	  "remove what interrupted imports left on a token",
 	  "Do not run it while another user or host imports to the same token.\n",
 	  COMMON, 0, 0, keytab_sweep },
+	{ "kinit", "", "[PRINCIPAL]",
+	  "get initial tickets with a client keytab on a token",
+	  "The first principal that the keytab has to initiate with, unless PRINCIPAL is\n"
+	  "given.  Session keys go to the session token, or else the keytab's, and the cache\n"
+	  "holds references to them.  The GSS-API module does it: it must be registered.\n",
+	  OPT_CCACHE | OPT_KEYTAB | OPT_K | OPT_HELP, 0, 1, kinit },
+	{ "adopt", "", "[CCACHE]",
+	  "move the keys of a credential cache to a token",
+	  "The cache then holds references in their place.  On failure it is as it was.\n",
+	  COMMON | OPT_CCACHE | OPT_SESSION, 0, 1, adopt },
+	{ "destroy", "", "[CCACHE]",
+	  "remove a credential cache and its keys on a token", NULL,
+	  COMMON | OPT_CCACHE | OPT_SESSION, 0, 1, destroy },
 	{ "sweep", "", "",
-	  "remove exported security contexts that nobody imported",
-	  "Their keys are objects on the token until a process imports the context.\n"
-	  "Those younger than a day stay, unless --older-than says otherwise.\n",
+	  "remove keys that nobody will use any more",
+	  "Those of exported security contexts that nobody imported: they stay for a day,\n"
+	  "unless --older-than says otherwise.  And those of tickets that have expired.\n",
 	  COMMON | OPT_DRY_RUN | OPT_OLDER_THAN, 0, 0, sweep },
 	{ NULL }
 };
@@ -170,7 +183,7 @@ int main(int argc, char **argv)
 		printf("gssp11 (gss-pkcs11) %s\n", PACKAGE_VERSION);
 		return flush(TOOL_OK);
 	}
-	if (argc > 1 && (is_help(argv[1]) || (argc > 2 && is_help(argv[2])))) {
+	if (argc > 1 && (is_help(argv[1]) || (argc > 2 && is_help(argv[2]) && !find(argv[1], NULL)))) {
 		help_all(stdout);
 		return flush(TOOL_OK);
 	}

@@ -9,22 +9,26 @@
 
 struct option_row {
 	const char *name, *arg;
+	char letter;             /* 0: none */
 	unsigned bit;
 	const char *about;
 };
 
 static const struct option_row rows[] = {
-	{ "token", "URI", OPT_TOKEN, "the token (default: the default keytab name)" },
-	{ "use", "accept|initiate|both", OPT_USE, "what the keys are for (default: accept)" },
-	{ "kvno", "N", OPT_KVNO, "only this key version" },
-	{ "enctype", "E", OPT_ENCTYPE, "only this encryption type" },
-	{ "owner", "USER", OPT_OWNER, "work on the token as USER (needs root)" },
-	{ "older-than", "SECONDS", OPT_OLDER_THAN, "only what is that old (default: 86400)" },
-	{ "remove-file", NULL, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
-	{ "dry-run", NULL, OPT_DRY_RUN, "only say what would be done" },
-	{ "yes", NULL, OPT_YES, "do not ask" },
-	{ "json", NULL, OPT_JSON, "print JSON" },
-	{ "help", NULL, OPT_HELP, "this text" },
+	{ "token", "URI", 0, OPT_TOKEN, "the token (default: the default keytab name)" },
+	{ "use", "accept|initiate|both", 0, OPT_USE, "what the keys are for (default: accept)" },
+	{ "kvno", "N", 0, OPT_KVNO, "only this key version" },
+	{ "enctype", "E", 0, OPT_ENCTYPE, "only this encryption type" },
+	{ "owner", "USER", 0, OPT_OWNER, "work on the token as USER (needs root)" },
+	{ "older-than", "SECONDS", 0, OPT_OLDER_THAN, "only what is that old (default: 86400)" },
+	{ "ccache", "NAME", 'c', OPT_CCACHE, "the credential cache (default: the usual one)" },
+	{ "keytab", "URI", 't', OPT_KEYTAB, "the client keytab (default: the usual one)" },
+	{ "use-keytab", NULL, 'k', OPT_K, "says what is so anyway, as kinit(1) needs it" },
+	{ "remove-file", NULL, 0, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
+	{ "dry-run", NULL, 0, OPT_DRY_RUN, "only say what would be done" },
+	{ "yes", NULL, 0, OPT_YES, "do not ask" },
+	{ "json", NULL, 0, OPT_JSON, "print JSON" },
+	{ "help", NULL, 'h', OPT_HELP, "this text" },
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -37,8 +41,9 @@ void options_help(unsigned options)
 	for (i = 0; i < N_ROWS; i++) {
 		if (!(rows[i].bit & options))
 			continue;
-		snprintf(head, sizeof(head), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "",
-			 rows[i].arg ? rows[i].arg : "");
+		snprintf(head, sizeof(head), "%c%c%s--%s%s%s", rows[i].letter ? '-' : ' ',
+			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ", " : "  ",
+			 rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
 		printf("  %-28s %s\n", head, rows[i].about);
 	}
 }
@@ -105,7 +110,7 @@ static int parse_age(struct options *o, const char *arg)
 static int take(struct options *o, const struct option_row *row, const char *arg)
 {
 	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER |
-				   OPT_OLDER_THAN)) {
+				   OPT_OLDER_THAN | OPT_CCACHE | OPT_KEYTAB)) {
 		say("--%s is given twice", row->name);
 		return TOOL_USAGE;
 	}
@@ -116,6 +121,12 @@ static int take(struct options *o, const struct option_row *row, const char *arg
 		return TOOL_OK;
 	case OPT_OWNER:
 		o->owner = arg;
+		return TOOL_OK;
+	case OPT_CCACHE:
+		o->ccache = arg;
+		return TOOL_OK;
+	case OPT_KEYTAB:
+		o->keytab = arg;
 		return TOOL_OK;
 	case OPT_USE:
 		return parse_use(o, arg);
@@ -130,24 +141,54 @@ static int take(struct options *o, const struct option_row *row, const char *arg
 	}
 }
 
+/* getopt's two lists of what this command takes. */
+static void accepted(unsigned options, struct option longs[N_ROWS + 1], char letters[2 * N_ROWS + 2])
+{
+	size_t i, n = 0;
+	char *p = letters;
+
+	*p++ = ':';
+	for (i = 0; i < N_ROWS; i++) {
+		if (!(rows[i].bit & options))
+			continue;
+		longs[n++] = (struct option){ rows[i].name, rows[i].arg ? required_argument
+							: no_argument, NULL, (int)i + 256 };
+		if (rows[i].letter)
+			*p++ = rows[i].letter;
+		if (rows[i].letter && rows[i].arg)
+			*p++ = ':';
+	}
+	*p = '\0';
+}
+
+/* The row of what getopt_long gave, or NULL. */
+static const struct option_row *row_of(int c)
+{
+	size_t i;
+
+	if (c >= 256)
+		return &rows[c - 256];
+	for (i = 0; i < N_ROWS; i++) {
+		if (rows[i].letter && rows[i].letter == c)
+			return &rows[i];
+	}
+	return NULL;
+}
+
 int options_parse(struct tool *t, int argc, char **argv)
 {
 	struct option longs[N_ROWS + 1] = { { 0 } };
-	int c, at = 0, status = TOOL_OK;
-	size_t i, n = 0;
+	const struct option_row *row;
+	char letters[2 * N_ROWS + 2];
+	int c, status = TOOL_OK;
 
-	for (i = 0; i < N_ROWS; i++) {
-		if (rows[i].bit & t->cmd->options)
-			longs[n++] = (struct option){ rows[i].name, rows[i].arg ?
-				required_argument : no_argument, NULL, (int)i + 256 };
-	}
+	accepted(t->cmd->options, longs, letters);
 	t->o.use = KS_USE_ACCEPT;
 	opterr = 0;
-	while (status == TOOL_OK && (c = getopt_long(argc, argv, ":h", longs, &at)) != -1) {
-		if (c == 'h') {
-			t->o.given |= OPT_HELP;
-		} else if (c >= 256) {
-			status = take(&t->o, &rows[c - 256], optarg);
+	while (status == TOOL_OK && (c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		row = row_of(c);
+		if (row) {
+			status = take(&t->o, row, optarg);
 		} else {
 			say(c == ':' ? "%s needs a value" : "%s is not an option of this command",
 			    printable(argv[optind - 1]));

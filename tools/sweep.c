@@ -1,10 +1,30 @@
 /* gssp11 sweep */
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "keystore/handover.h"
+#include "keystore/vault.h"
 #include "tools/tool.h"
 
 enum { DAY = 86400 };
+
+static err_t sweep_tickets(struct tok *tok, bool dry_run, size_t *n)
+{
+	struct ks_vault_entry *list;
+	const int64_t now = time(NULL);
+	size_t all, i;
+	err_t err;
+
+	*n = 0;
+	if (!dry_run)
+		return ks_vault_sweep(tok, now, n);
+	err = ks_vault_list(tok, &list, &all);
+	for (i = 0; !err && i < all; i++)
+		*n += list[i].expires + KS_VAULT_GRACE < now;
+	free(list);
+	return err;
+}
 
 int sweep(struct tool *t)
 {
@@ -12,6 +32,7 @@ int sweep(struct tool *t)
 	const bool dry_run = t->o.given & OPT_DRY_RUN;
 	int status = tool_open(t, !dry_run);
 	struct ks_swept s;
+	size_t tickets;
 	err_t err;
 
 	if (status != TOOL_OK)
@@ -19,11 +40,16 @@ int sweep(struct tool *t)
 	err = ks_handover_sweep(ks_keytab_token(t->kt), age, dry_run, &s);
 	if (err)
 		return fail(t, err, "removing exported security contexts");
+	err = sweep_tickets(ks_keytab_token(t->kt), dry_run, &tickets);
+	if (err)
+		return fail(t, err, "removing the keys of expired tickets");
 	if (t->o.given & OPT_JSON)
-		printf("{\"contexts\": %zu, \"objects\": %zu, \"claims\": %zu, \"removed\": %s}\n",
-		       s.contexts, s.objects, s.claims, dry_run ? "false" : "true");
+		printf("{\"contexts\": %zu, \"objects\": %zu, \"claims\": %zu, \"tickets\": %zu, "
+		       "\"removed\": %s}\n", s.contexts, s.objects, s.claims, tickets,
+		       dry_run ? "false" : "true");
 	else
-		printf("%s%zu objects of %zu exported contexts and %zu claim files\n",
-		       dry_run ? "would remove " : "removed ", s.objects, s.contexts, s.claims);
+		printf("%s%zu objects of %zu exported contexts, %zu claim files and the keys of %zu "
+		       "expired tickets\n", dry_run ? "would remove " : "removed ", s.objects,
+		       s.contexts, s.claims, tickets);
 	return TOOL_OK;
 }

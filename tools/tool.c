@@ -87,7 +87,12 @@ int tool_init(struct tool *t)
 	err = ks_conf_read(t->ctx, NULL, &t->conf);
 	if (err)
 		return fail(t, err, "reading krb5.conf");
-	return t->o.token ? given_uri(t) : default_uri(t);
+	if (t->o.token)
+		return given_uri(t);
+	if (!(t->cmd->options & OPT_SESSION) || !t->conf.session_token)
+		return default_uri(t);
+	t->uri = strdup(t->conf.session_token);
+	return t->uri ? TOOL_OK : fail(t, ENOMEM, "session_token");
 }
 
 int tool_open(struct tool *t, bool write)

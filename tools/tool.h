@@ -21,12 +21,14 @@ enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 enum {
 	OPT_TOKEN = 1, OPT_DRY_RUN = 2, OPT_JSON = 4, OPT_USE = 8, OPT_OWNER = 16,
 	OPT_YES = 32, OPT_REMOVE_FILE = 64, OPT_KVNO = 128, OPT_ENCTYPE = 256,
-	OPT_HELP = 512, OPT_VERSION = 1024, OPT_OLDER_THAN = 2048
+	OPT_HELP = 512, OPT_VERSION = 1024, OPT_OLDER_THAN = 2048, OPT_CCACHE = 4096,
+	OPT_KEYTAB = 8192, OPT_K = 16384,
+	OPT_SESSION = 32768      /* no option: session_token comes before the default keytab */
 };
 
 struct options {
 	unsigned given;          /* OPT_ bits */
-	const char *token, *owner;
+	const char *token, *owner, *ccache, *keytab;
 	unsigned use;            /* KS_USE_ bits */
 	uint32_t kvno;
 	krb5_enctype etype;
@@ -66,7 +68,7 @@ void options_help(unsigned options);
 
 /* ---- tool.c ---- */
 
-/* libkrb5, settings, and the token's URI (--token or the default keytab name).  TOOL_ code. */
+/* libkrb5, settings, and the token's URI (--token, session_token, the default keytab name).  TOOL_ code. */
 int tool_init(struct tool *t);
 /*
  * Becomes --owner's USER if given, then opens the keytab on the token;
@@ -116,5 +118,8 @@ int keytab_list(struct tool *t);
 int keytab_delete(struct tool *t);
 int keytab_sweep(struct tool *t);
 int sweep(struct tool *t);
+int kinit(struct tool *t);
+int adopt(struct tool *t);
+int destroy(struct tool *t);
 
 #endif

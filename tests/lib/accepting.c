@@ -356,7 +356,9 @@ static void own_leg(struct mech_cred *c, const gss_buffer_desc *token,
 	struct mech_name *src = NULL;
 
 	a->major = mech_accept(&a->minor, &a->ctx, c, &in, cb, &src, &a->mech, &a->out, &a->flags,
-			       &a->time_rec, &a->deleg);
+			       &a->time_rec, &a->own_deleg);
+	if (a->own_deleg)
+		a->deleg = a->own_deleg->stock;
 	if (src)
 		a->src = display(src->stock);
 	mech_name_free(&src);
@@ -409,8 +411,9 @@ void acc_answer_fini(struct acc_answer *a)
 	mech_ctx_free(&a->ctx);
 	if (a->stock_ctx)
 		gss_delete_sec_context(&ignored, &a->stock_ctx, NULL);
-	if (a->deleg)
+	if (a->deleg && !a->own_deleg)
 		gss_release_cred(&ignored, &a->deleg);
+	mech_cred_free(&a->own_deleg);
 	free(a->src);
 	memset(a, 0, sizeof(*a));
 }

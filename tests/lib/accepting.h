@@ -73,7 +73,8 @@ struct acc_answer {
 	struct mech_ctx *ctx;            /* own */
 	gss_ctx_id_t stock_ctx;          /* stock */
 	char *src;                       /* displayed */
-	gss_cred_id_t deleg;
+	gss_cred_id_t deleg;             /* stock: the answer's, or own_deleg's half */
+	struct mech_cred *own_deleg;     /* own */
 };
 
 void acc_own(struct mech_cred *c, const gss_buffer_desc *token, const gss_channel_bindings_t cb,
