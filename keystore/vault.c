@@ -85,6 +85,8 @@ static uint8_t use_of(enum ks_vault_kind kind)
 	return kind == KS_VAULT_FORWARDING ? KS_USE_AP | KS_USE_FORWARD : KS_USE_AP;
 }
 
+enum { WRITE_TRIES = 3 };
+
 /* Takes back what a failed writing left; the error that is reported is the first one. */
 static err_t undo(const struct job *j, err_t err)
 {
@@ -106,22 +108,23 @@ static err_t write_once(const struct job *j)
 	return err ? undo(j, err) : 0;
 }
 
-/* Once more where destroying expired entries made room. */
+/*
+ * Again where destroying expired entries made room, or where it was not the
+ * token that was full: SoftHSM2 now and then fails to create an object while
+ * another session looks for some.
+ */
 static err_t write_in_turn(const struct job *j)
 {
-	size_t before;
-	err_t err;
+	err_t err = ks_vault_room(j->tok, false);
+	int tries = 0;
 
-	err = ks_vault_room(j->tok, false);
-	before = ks_vault_count_get(j->tok).n;
-	if (!err)
-		err = write_once(j);
-	if (err != ERR_TOKEN_FAILED)
+	if (err)
 		return err;
-	if (!ks_vault_room(j->tok, true) && ks_vault_count_get(j->tok).n < before)
+	do {
 		err = write_once(j);
-	if (!err)
-		return 0;
+		if (err != ERR_TOKEN_FAILED)
+			return err;
+	} while (++tries < WRITE_TRIES && !ks_vault_room(j->tok, true));
 	return err_prefix(err, "storing a session key on token \"%s\", which holds those of %zu "
 			  "tickets (is it full?)", tok_info(j->tok)->label,
 			  ks_vault_count_get(j->tok).n);

@@ -442,7 +442,8 @@ pin() {
 	log_mark
 	{
 		fails outside -c 'select 1'
-		log_must "$TOKEN_PIN_FILE.*Permission denied"
+		# PostgreSQL cuts what GSS-API says at 256 octets
+		log_must "the PIN file $TOKEN_PIN_FILE cannot be opened"
 		alive
 	} >"$SCRATCH/wrong"
 	verdict "$TOKEN_NAME: PIN file unreadable: $(reason 'the PIN file')" <"$SCRATCH/wrong"
