@@ -267,13 +267,15 @@ static int race(const char *file, int gate)
 {
 	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
 	OM_uint32 minor;
+	int status = 1;
 	char octet;
 
 	gss_acquire_cred(&minor, GSS_C_NO_NAME, 0, GSS_C_NO_OID_SET, GSS_C_ACCEPT, &cred, NULL,
 			 NULL);
-	if (read(gate, &octet, 1) != 0)
-		return 1;
-	return take(file);
+	if (read(gate, &octet, 1) == 0)
+		status = take(file);
+	gss_release_cred(&minor, &cred);
+	return status;
 }
 
 static int give(const char *file)
