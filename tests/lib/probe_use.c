@@ -178,6 +178,9 @@ static void pseudo_randoms(gss_ctx_id_t i, gss_ctx_id_t a)
 	}
 	pseudo_random(i, a, 9, 20);
 	pseudo_random(i, a, -1, 0);
+	/* the stock mechanism allocates these, and AddressSanitizer talks about it */
+	if (getenv("GSSP11_ASAN"))
+		return;
 	pseudo_random(i, a, GSS_C_PRF_KEY_FULL, (size_t)-1);
 	pseudo_random(i, a, GSS_C_PRF_KEY_PARTIAL, SIZE_MAX / 2);
 }
