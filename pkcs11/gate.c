@@ -1,6 +1,7 @@
 /* Keeps fork() and module calls apart, at the price of two counter steps a call. */
 #include "pkcs11/gate.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -11,6 +12,8 @@ static struct {
 	_Alignas(64) _Atomic unsigned n;
 } inside[STRIPES];
 static _Atomic unsigned closed;         /* by so many at once */
+static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool is_alone;     /* this thread keeps the others out: it may come in again */
 
 static _Atomic unsigned *my_stripe(void)
 {
@@ -32,7 +35,7 @@ void gate_enter(void)
 	_Atomic unsigned *n = my_stripe();
 
 	atomic_fetch_add(n, 1);
-	while (__builtin_expect(atomic_load(&closed), 0)) {
+	while (__builtin_expect(atomic_load(&closed), 0) && !is_alone) {
 		atomic_fetch_sub(n, 1);
 		pause_briefly();
 		atomic_fetch_add(n, 1);
@@ -63,6 +66,30 @@ bool gate_close(long msec)
 	return empty();
 }
 
+/* Counts as a call under way, so that a fork waits for it, and gives way to one that does. */
+void gate_enter_alone(long msec)
+{
+	_Atomic unsigned *n = my_stripe();
+
+	pthread_mutex_lock(&alone);
+	(void)gate_close(msec);
+	atomic_fetch_add(n, 1);
+	while (atomic_load(&closed) > 1) {
+		atomic_fetch_sub(n, 1);
+		pause_briefly();
+		atomic_fetch_add(n, 1);
+	}
+	is_alone = true;
+}
+
+void gate_leave_alone(void)
+{
+	is_alone = false;
+	gate_leave();
+	gate_open();
+	pthread_mutex_unlock(&alone);
+}
+
 void gate_open(void)
 {
 	atomic_fetch_sub(&closed, 1);
@@ -75,4 +102,6 @@ void gate_reset(void)
 	for (i = 0; i < STRIPES; i++)
 		atomic_store(&inside[i].n, 0);
 	atomic_store(&closed, 0);
+	pthread_mutex_init(&alone, NULL);
+	is_alone = false;
 }

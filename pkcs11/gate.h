@@ -15,6 +15,13 @@ void gate_enter(void);
 void gate_leave(void);
 
 /*
+ * As gate_enter, but waits until everybody else is out, at most msec, and keeps
+ * them out until gate_leave_alone: for calls that must meet no other.
+ */
+void gate_enter_alone(long msec);
+void gate_leave_alone(void);
+
+/*
  * For fork(), and for whoever stops a module: waits until nobody is inside
  * (true) or msec have passed; open it again in either case.  Reset in a child.
  */

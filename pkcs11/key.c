@@ -1,4 +1,5 @@
 /* Keys: objects on the token behind reference-counted handles. */
+#include "pkcs11/gate.h"
 #include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
@@ -139,7 +140,9 @@ static err_t find_locked(struct tok_key *k)
 	if (err)
 		return err;
 	tmpl_add_bool(&m, CKA_TOKEN, false);
+	gate_enter();
 	rv = traced(t, "C_CopyObject", t->f->C_CopyObject(t->holder, object, m.attr, m.n, &copy));
+	gate_leave();
 	if (tok_rv_lost(rv) && rv != CKR_DEVICE_ERROR)
 		return tok_error(t, "C_CopyObject", rv);
 	k->token_object = rv != CKR_OK;

@@ -5,7 +5,10 @@
 
 #include <time.h>
 
-enum { COUNT_WAIT_MS = 1000 };  /* for a worker when the token has no more sessions */
+enum {
+	COUNT_WAIT_MS = 1000,   /* for a worker when the token has no more sessions */
+	ALONE_WAIT_MS = 200     /* for calls under way, before a token object is written */
+};
 
 long tok_now_ms(void)
 {
@@ -113,10 +116,19 @@ static CK_RV wait_for_worker(struct tok *t, struct worker *w)
 	return CKR_SESSION_COUNT;
 }
 
+static void leave(struct worker *w)
+{
+	if (w->alone)
+		gate_leave_alone();
+	else
+		gate_leave();
+}
+
 CK_RV worker_get(struct tok *t, struct worker *w)
 {
 	CK_RV rv;
 
+	w->alone = false;
 	gate_enter();
 	w->generation = atomic_load_explicit(&t->generation, memory_order_acquire);
 	w->session = idle_take(t);
@@ -130,15 +142,26 @@ CK_RV worker_get(struct tok *t, struct worker *w)
 	return rv;
 }
 
+/*
+ * SoftHSM2 looks at the files of all token objects in most of its calls, and
+ * takes one that another thread has just emptied to write it for a bad object:
+ * the writer's C_CreateObject fails with CKR_GENERAL_ERROR, or the object is
+ * not found by this process until it ends (2.6.1, measured).  Its locks on the
+ * files keep processes apart, not threads.
+ */
 CK_RV worker_get_writer(struct tok *t, struct worker *w)
 {
 	CK_RV rv;
 
-	gate_enter();
+	w->alone = t->mod->softhsm;
+	if (w->alone)
+		gate_enter_alone(ALONE_WAIT_MS);
+	else
+		gate_enter();
 	w->generation = atomic_load(&t->generation);
 	rv = session_open(t, CKF_RW_SESSION, &w->session);
 	if (rv != CKR_OK)
-		gate_leave();
+		leave(w);
 	return rv;
 }
 
@@ -158,12 +181,12 @@ void worker_put(struct tok *t, struct worker *w)
 	    !idle_put(t, w->session))
 		close_worker(t, w);
 	w->session = 0;
-	gate_leave();
+	leave(w);
 }
 
 void worker_drop(struct tok *t, struct worker *w)
 {
 	close_worker(t, w);
 	w->session = 0;
-	gate_leave();
+	leave(w);
 }

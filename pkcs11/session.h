@@ -16,6 +16,7 @@ struct tok;
 struct worker {
 	CK_SESSION_HANDLE session;
 	unsigned generation;
+	bool alone;             /* no other call of this process meets the ones in here */
 };
 
 /* An idle worker or a new one; the result is C_OpenSession's. */
@@ -23,7 +24,10 @@ MUST CK_RV worker_get(struct tok *t, struct worker *w);
 void worker_put(struct tok *t, struct worker *w);
 /* After a failed operation: closed, not reused. */
 void worker_drop(struct tok *t, struct worker *w);
-/* A read-write session for one change of the token; close with worker_drop. */
+/*
+ * A read-write session for one change of the token; close with worker_drop.  On
+ * SoftHSM2 the caller is alone until then: no other worker in between.
+ */
 MUST CK_RV worker_get_writer(struct tok *t, struct worker *w);
 
 MUST CK_RV session_open(struct tok *t, CK_FLAGS extra, CK_SESSION_HANDLE *out);

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOTS_MAX = 4096, LIST_TRIES = 3 };
+enum {
+	SLOTS_MAX = 4096, LIST_TRIES = 3,
+	PRESENT_WAIT_US = 100, PRESENT_WAIT_MAX_US = 12800      /* eight waits, 25 ms in all */
+};
 
 /* What a search came to. */
 struct match {
@@ -202,7 +205,7 @@ err_t tok_uri_fits(const struct tok *t, const char *uri)
 				  (int)strcspn(uri, "?"), uri, t->info.label);
 }
 
-bool tok_present(struct tok *t)
+static bool answers(struct tok *t)
 {
 	CK_TOKEN_INFO info;
 	char serial[17];
@@ -212,6 +215,25 @@ bool tok_present(struct tok *t)
 	rv = traced(t, "C_GetTokenInfo", t->f->C_GetTokenInfo(t->slot, &info));
 	text_of(serial, sizeof(serial), info.serialNumber, sizeof(info.serialNumber));
 	return rv == CKR_OK && strcmp(serial, t->info.serial) == 0;
+}
+
+/*
+ * Each login on SoftHSM2 empties the token's own file and then writes it: who
+ * asks in between is told that there is none, and would give up its session
+ * keys.  The time grows, for the process that writes may have to wait for a
+ * processor.
+ */
+bool tok_present(struct tok *t)
+{
+	long us = PRESENT_WAIT_US;
+
+	while (!answers(t)) {
+		if (!t->mod->softhsm || us > PRESENT_WAIT_MAX_US)
+			return false;
+		tok_sleep_us(us);
+		us *= 2;
+	}
+	return true;
 }
 
 /* One registered module: a broken one must not hide the token in another. */
