@@ -8,6 +8,16 @@
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
 #include <p11-kit/uri.h>
+#include <string.h>
+
+/* Calls, attributes and parameters take pointers without const; the module only reads. */
+static inline void *ck_unconst(const void *p)
+{
+	void *q;
+
+	memcpy(&q, &p, sizeof(q));
+	return q;
+}
 
 /*
  * SP 800-108 key derivation, PKCS#11 3.0 section 2.42: p11-kit before 0.25 has

@@ -1,28 +1,55 @@
 /*
- * Makes key objects: from bytes (C_CreateObject), at random (C_GenerateKey) or
- * from another key (C_DeriveKey).  Session objects are made in the holder, so
- * that they live as long as the login; token objects in a read-write session
- * of their own.
+ * Makes key objects: from bytes (C_CreateObject, C_UnwrapKey), at random
+ * (C_GenerateKey) or from another key (C_DeriveKey).  Session objects are made
+ * in the holder, so that they live as long as the login; token objects in a
+ * read-write session of their own.
  */
+#include "pkcs11/gate.h"
+#include "pkcs11/import.h"
+#include "pkcs11/make.h"
 #include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { HMAC_PAD_MAX = 64 };
-
 /* One key to be made; value (import) or mechanism, and base (derivation). */
 struct maker {
 	const char *call;
 	struct tok *tok;
 	const struct tok_key_spec *spec;
-	const uint8_t *value;
-	size_t len;             /* of value, or of the new key */
+	struct import *value;
+	struct wrapped *packed;         /* value, where C_UnwrapKey takes it in */
+	size_t len;             /* of the new key; 0: CKA_VALUE_LEN is left out */
 	CK_MECHANISM mech;
-	struct tok_key *base;
+	struct tok_key *base;           /* derives, or unwraps: */
+	const uint8_t *wrapped;
+	size_t wrapped_len;
 	bool fixed;             /* CKA_MODIFIABLE false: nobody grants it another use later */
 };
+
+/* What C_UnwrapKey makes of the template is looked at: it must be what was asked for. */
+static CK_RV unwrap_in(struct maker *m, CK_SESSION_HANDLE session, struct tmpl *tmpl,
+		       CK_OBJECT_HANDLE *out)
+{
+	CK_FUNCTION_LIST *f = m->tok->f;
+	struct wrapped *w = m->packed;
+	CK_RV rv;
+
+	m->call = "C_UnwrapKey";
+	rv = f->C_UnwrapKey(session, &w->mech, w->by->handle, w->data, w->len, tmpl->attr, tmpl->n,
+			    out);
+	rv = traced_mech(m->tok, m->call, w->mech.mechanism, rv);
+	if (rv != CKR_OK)
+		return rv;
+	rv = import_check(m->tok, session, *out, tmpl->attr, tmpl->n);
+	if (rv == CKR_OK)
+		return rv;
+	m->call = "checking what C_UnwrapKey made";
+	traced(m->tok, "C_DestroyObject", f->C_DestroyObject(session, *out));
+	*out = 0;
+	return rv;
+}
 
 static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
 		     CK_OBJECT_HANDLE *out)
@@ -32,16 +59,22 @@ static CK_RV make_in(struct maker *m, CK_SESSION_HANDLE session, bool private,
 	CK_RV rv;
 
 	/* SoftHSM2 refuses CKA_VALUE_LEN with a value and needs it without. */
-	tmpl_new_key(&tmpl, m->spec, private, m->value ? 0 : m->len);
+	tmpl_new_key(&tmpl, m->spec, private, m->len);
 	if (m->fixed)
 		tmpl_add_bool(&tmpl, CKA_MODIFIABLE, false);
+	if (m->packed)
+		return unwrap_in(m, session, &tmpl, out);
 	if (m->value) {
 		m->call = "C_CreateObject";
-		tmpl_add(&tmpl, CKA_VALUE, m->value, m->len);
+		tmpl_add(&tmpl, CKA_VALUE, m->value->value, m->value->len);
 		rv = f->C_CreateObject(session, tmpl.attr, tmpl.n, out);
 		return traced(m->tok, m->call, rv);
 	}
-	if (m->base) {
+	if (m->wrapped) {
+		m->call = "C_UnwrapKey";
+		rv = f->C_UnwrapKey(session, &m->mech, m->base->handle, ck_unconst(m->wrapped),
+				    m->wrapped_len, tmpl.attr, tmpl.n, out);
+	} else if (m->base) {
 		m->call = "C_DeriveKey";
 		rv = f->C_DeriveKey(session, &m->mech, m->base->handle, tmpl.attr, tmpl.n, out);
 	} else {
@@ -89,13 +122,16 @@ static CK_RV make_session_object(struct maker *m, struct tok_key *k)
 
 	m->call = "C_OpenSession";
 	pthread_mutex_lock(&t->lock);
+	gate_enter();
 	/* Lost or forked since we looked?  Then the caller recovers and tries again. */
-	if (t->holder && t->up && (!m->base || m->base->generation == t->generation))
+	if (t->holder && t->up && (!m->base || m->base->generation == t->generation) &&
+	    (!m->packed || m->packed->by->generation == t->generation))
 		rv = make_in_holder(m, &handle);
 	if (rv == CKR_OK) {
 		atomic_store(&k->handle, handle);
 		atomic_store(&k->generation, atomic_load(&t->generation));
 	}
+	gate_leave();
 	pthread_mutex_unlock(&t->lock);
 	return rv;
 }
@@ -126,7 +162,23 @@ static CK_RV make_token_object(struct maker *m, struct tok_key *k)
 
 static CK_RV make_once(struct maker *m, struct tok_key *k)
 {
-	return m->spec->on_token ? make_token_object(m, k) : make_session_object(m, k);
+	struct wrapped w;
+	CK_RV rv = CKR_OK;
+
+	m->packed = NULL;
+	if (m->value && m->value->way > TOK_IMPORT_CREATE) {
+		rv = import_wrap(m->value, &w, &m->call);
+		m->packed = &w;
+		m->len = w.value_len;
+	}
+	if (rv == CKR_OK)
+		rv = m->spec->on_token ? make_token_object(m, k) : make_session_object(m, k);
+	if (m->value)
+		m->value->rv = rv;
+	if (m->packed)
+		wrapped_fini(&w);
+	m->packed = NULL;
+	return rv;
 }
 
 /* With one recovery. */
@@ -176,29 +228,11 @@ static err_t make(struct maker *m, struct tok_key **out)
 	return err;
 }
 
-err_t tok_key_import(struct tok *t, const struct tok_key_spec *spec,
-		     const uint8_t *value, size_t len, size_t hash_len,
-		     struct tok_key **out)
+err_t make_imported(struct import *in, struct tok_key **out)
 {
-	struct maker m = { .tok = t, .spec = spec, .value = value, .len = len };
-	struct secret *padded = NULL;
-	err_t err;
+	struct maker m = { .tok = in->tok, .spec = in->spec, .value = in };
 
-	if (out)
-		*out = NULL;
-	if (!value || len == 0 || hash_len > HMAC_PAD_MAX)
-		return err_set(ERR_INTERNAL, "a key to import has a bad length");
-	if (spec->type == TOK_GENERIC && hash_len > len) {
-		err = secret_new(hash_len, &padded);
-		if (err)
-			return err;
-		memcpy(padded->data, value, len);
-		m.value = padded->data;
-		m.len = hash_len;
-	}
-	err = make(&m, out);
-	secret_free(&padded);
-	return err;
+	return make(&m, out);
 }
 
 err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
@@ -211,13 +245,22 @@ err_t tok_key_generate(struct tok *t, const struct tok_key_spec *spec,
 	return make(&m, out);
 }
 
-/* The parameter structures take pointers without const; the module only reads. */
-static unsigned char *unconst(const uint8_t *p)
+err_t make_derived(struct tok_key *base, const CK_MECHANISM *mech,
+		   const struct tok_key_spec *spec, size_t len, struct tok_key **out)
 {
-	unsigned char *q;
+	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
+			   .mech = *mech };
 
-	memcpy(&q, &p, sizeof(q));
-	return q;
+	return make(&m, out);
+}
+
+err_t make_unwrapped(struct tok_key *aes, const CK_MECHANISM *mech, const uint8_t *wrapped,
+		     size_t len, const struct tok_key_spec *spec, struct tok_key **out)
+{
+	struct maker m = { .tok = aes->tok, .spec = spec, .base = aes, .mech = *mech,
+			   .wrapped = wrapped, .wrapped_len = len };
+
+	return make(&m, out);
 }
 
 static err_t check_data(size_t data_len, size_t len)
@@ -231,7 +274,7 @@ err_t tok_derive_ecb(struct tok_key *base, const struct tok_key_spec *spec,
 		     const uint8_t *data, size_t data_len, size_t len,
 		     struct tok_key **out)
 {
-	CK_KEY_DERIVATION_STRING_DATA p = { unconst(data), data_len };
+	CK_KEY_DERIVATION_STRING_DATA p = { ck_unconst(data), data_len };
 	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
 			   .mech = { CKM_AES_ECB_ENCRYPT_DATA, &p, sizeof(p) } };
 	err_t err = check_data(data_len, len);
@@ -244,7 +287,7 @@ err_t tok_derive_cbc(struct tok_key *base, const struct tok_key_spec *spec,
 		     const uint8_t *data, size_t data_len, size_t len,
 		     struct tok_key **out)
 {
-	CK_AES_CBC_ENCRYPT_DATA_PARAMS p = { { 0 }, unconst(data), data_len };
+	CK_AES_CBC_ENCRYPT_DATA_PARAMS p = { { 0 }, ck_unconst(data), data_len };
 	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,
 			   .mech = { CKM_AES_CBC_ENCRYPT_DATA, &p, sizeof(p) } };
 	err_t err = check_data(data_len, len);
@@ -264,7 +307,7 @@ err_t tok_derive_kdf108(struct tok_key *base, const struct tok_kdf108 *kdf,
 	struct gp_sp800_108_counter_format counter = { CK_FALSE, 32 };
 	struct gp_prf_data_param data[2] = {
 		{ GP_SP800_108_ITERATION_VARIABLE, &counter, sizeof(counter) },
-		{ GP_SP800_108_BYTE_ARRAY, unconst(kdf->label), kdf->label_len },
+		{ GP_SP800_108_BYTE_ARRAY, ck_unconst(kdf->label), kdf->label_len },
 	};
 	struct gp_sp800_108_kdf_params p = { prfs[kdf->prf], 2, data, 0, NULL };
 	struct maker m = { .tok = base->tok, .spec = spec, .len = len, .base = base,

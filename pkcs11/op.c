@@ -2,6 +2,7 @@
  * Operations: two PKCS#11 calls each, in a worker session, nothing else on the
  * way; only a failure takes the slow path of recovery and one retry.
  */
+#include "pkcs11/digest.h"
 #include "pkcs11/result.h"
 #include "pkcs11/tokpriv.h"
 
@@ -22,14 +23,6 @@ struct op {
 	size_t out_len;         /* expected; in C_Sign's case also what must come */
 };
 
-static CK_BYTE *unconst(const uint8_t *p)
-{
-	CK_BYTE *q;
-
-	memcpy(&q, &p, sizeof(q));
-	return q;
-}
-
 static CK_RV run_encrypt(struct op *op, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
 {
 	CK_FUNCTION_LIST *f = op->tok->f;
@@ -43,7 +36,7 @@ static CK_RV run_encrypt(struct op *op, CK_SESSION_HANDLE session, CK_OBJECT_HAN
 		return rv;
 	op->call = "C_Encrypt";
 	rv = traced(op->tok, op->call,
-		    f->C_Encrypt(session, unconst(op->in), op->len, op->out, &n));
+		    f->C_Encrypt(session, ck_unconst(op->in), op->len, op->out, &n));
 	op->out_len = n;
 	return rv;
 }
@@ -61,7 +54,7 @@ static CK_RV run_decrypt(struct op *op, CK_SESSION_HANDLE session, CK_OBJECT_HAN
 		return rv;
 	op->call = "C_Decrypt";
 	rv = traced(op->tok, op->call,
-		    f->C_Decrypt(session, unconst(op->in), op->len, op->out, &n));
+		    f->C_Decrypt(session, ck_unconst(op->in), op->len, op->out, &n));
 	op->out_len = n;
 	return rv;
 }
@@ -79,7 +72,7 @@ static CK_RV run_sign(struct op *op, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE
 		return rv;
 	op->call = "C_Sign";
 	rv = traced(op->tok, op->call,
-		    f->C_Sign(session, unconst(op->in), op->len, op->out, &n));
+		    f->C_Sign(session, ck_unconst(op->in), op->len, op->out, &n));
 	op->out_len = n;
 	return rv;
 }
@@ -210,6 +203,25 @@ static err_t no_random(const struct tok *t)
 		       t->info.label);
 }
 
+/*
+ * The conditional test of a generator: no output equals the one before.  A
+ * digest of that is kept, for the octets may become a key.
+ */
+static err_t check_fresh(const struct tok *t, const uint8_t *out, size_t len)
+{
+	static _Atomic uint64_t last;
+	uint8_t md[32];
+	uint64_t now;
+
+	if (len < 16 || !tok_plain_sha256(out, len, md))
+		return 0;
+	memcpy(&now, md, sizeof(now));
+	if (atomic_exchange_explicit(&last, now, memory_order_relaxed) != now)
+		return 0;
+	return err_set(ERR_TOKEN_FAILED, "token \"%s\" gave the same random octets twice: its "
+		       "generator is not used until it passes (gssp11 selftest)", t->info.label);
+}
+
 err_t tok_random(struct tok *t, uint8_t *out, size_t len)
 {
 	unsigned generation;
@@ -233,5 +245,8 @@ err_t tok_random(struct tok *t, uint8_t *out, size_t len)
 		return len <= INT32_MAX && RAND_bytes(out, (int)len) == 1 ? 0 : no_random(t);
 	if (rv != CKR_OK)
 		return tok_error(t, "C_GenerateRandom", rv);
+	err = check_fresh(t, out, len);
+	if (err)
+		return err;
 	return tok_mix(t, out, len) ? 0 : no_random(t);
 }

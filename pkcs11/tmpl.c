@@ -3,21 +3,12 @@
 
 #include <string.h>
 
-/* Attributes hold pointers without const; the module only reads what we send. */
-static void *unconst(const void *p)
-{
-	void *q;
-
-	memcpy(&q, &p, sizeof(q));
-	return q;
-}
-
 void tmpl_add(struct tmpl *m, CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
 {
 	CK_ATTRIBUTE *a = &m->attr[m->n++];
 
 	a->type = type;
-	a->pValue = unconst(value);
+	a->pValue = ck_unconst(value);
 	a->ulValueLen = len;
 }
 
@@ -61,8 +52,8 @@ void tmpl_new_key(struct tmpl *m, const struct tok_key_spec *spec, bool private,
 	tmpl_add_bool(m, CKA_DECRYPT, spec->use & TOK_DECRYPT);
 	tmpl_add_bool(m, CKA_SIGN, spec->use & TOK_SIGN);
 	tmpl_add_bool(m, CKA_VERIFY, false);
-	tmpl_add_bool(m, CKA_WRAP, false);
-	tmpl_add_bool(m, CKA_UNWRAP, false);
+	tmpl_add_bool(m, CKA_WRAP, spec->use & TOK_WRAP);
+	tmpl_add_bool(m, CKA_UNWRAP, spec->use & TOK_UNWRAP);
 	tmpl_add_bool(m, CKA_DERIVE, spec->use & TOK_DERIVE);
 	add_name(m, spec->label, spec->id, spec->id_len);
 	if (value_len)

@@ -32,6 +32,7 @@ struct tok_config {
 	const char *module_init;  /* C_Initialize's pReserved string (NSS softoken) */
 	const char *state_dir;    /* probe verdicts; NULL = /var/tmp/gssp11_<euid> */
 	bool write;               /* objects will be written: each in a session of its own */
+	bool no_pin;              /* named by a stranger: no PIN of anybody's goes there, no key pad */
 };
 
 struct tok_info {
@@ -62,6 +63,8 @@ const struct tok_info *tok_info(const struct tok *t);
  */
 const char *tok_module_hash(struct tok *t);
 const char *tok_state_dir(struct tok *t);
+/* The same without a token, for this setting of state_dir (NULL: the usual one). */
+const char *tok_state_dir_for(const char *configured);
 
 /* Checks the URI's syntax only (unknown or doubled attributes refused); no token is touched. ERR_URI. */
 MUST err_t tok_uri_check(const char *uri);
@@ -87,7 +90,8 @@ enum {                                   /* what a key may do */
 	TOK_SIGN = 4,                        /* CKA_SIGN (HMAC; verifying signs and compares) */
 	TOK_DERIVE = 8,                      /* CKA_DERIVE */
 	TOK_EXTRACTABLE = 16,                /* otherwise sensitive and not extractable */
-	TOK_READABLE = 32                    /* not sensitive and extractable: for tok_key_read */
+	TOK_READABLE = 32,                   /* not sensitive and extractable: for tok_key_read */
+	TOK_WRAP = 64, TOK_UNWRAP = 128      /* CKA_WRAP, CKA_UNWRAP: hidden values (hole.h) */
 };
 
 struct tok_key_spec {
