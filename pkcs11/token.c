@@ -152,7 +152,7 @@ static struct tok *lookup(const char *uri, const struct tok_config *cfg)
 
 	for (t = atomic_load(&registry); t; t = t->next) {
 		if (strcmp(t->uri_text, uri) == 0 && same(t->cfg_module, cfg->module) &&
-		    same(t->cfg_init, cfg->module_init))
+		    same(t->cfg_init, cfg->module_init) && t->no_pin == cfg->no_pin)
 			return t;
 	}
 	return NULL;
@@ -185,6 +185,7 @@ static struct tok *tok_new(const char *uri, const struct tok_config *cfg)
 		return NULL;
 	memset(t, 0, sizeof(*t));
 	pthread_mutex_init(&t->lock, NULL);
+	t->no_pin = cfg->no_pin;
 	atomic_store(&t->generation, 1);
 	atomic_store(&t->forks, atomic_load(&tok_forks));
 	if (copy(&t->uri_text, uri) && copy(&t->cfg_module, cfg->module) &&

@@ -53,6 +53,8 @@ struct tok {
 	_Atomic bool up;                        /* connected and logged in, as far as known */
 	CK_FLAGS session_flags;                 /* CKF_RW_SESSION where read-only ones are refused */
 	bool login_needed;
+	bool no_pin;                            /* as tok_config says; part of its key, too */
+	CK_FLAGS login_flags;                   /* the token's before the last login */
 	struct tok_info info;
 	long down_until;                        /* monotonic ms: no new attempt before */
 	err_t down_err;
@@ -64,6 +66,8 @@ struct tok {
 	_Atomic bool private_objects;           /* session objects must be CKA_PRIVATE */
 	_Atomic bool private_copies;            /* some are, and nothing finds them again */
 	_Atomic bool copies_open;               /* CKA_MODIFIABLE false would stop copying back */
+	_Atomic int import_way;                 /* enum tok_import_way (import.h) */
+	struct tok_key *import_key[2];          /* it unwraps, and encrypts: import_wrap.c; lock */
 	struct tok_idle idle[TOK_IDLE_MAX];
 
 	char module_hash[65];
