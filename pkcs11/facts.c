@@ -82,16 +82,21 @@ static bool make_dir(const char *path)
  * Looked at anew each time: a server may change its user ID, and who clears
  * out /var/tmp makes room there for a stranger's directory of this name.
  */
-const char *tok_state_dir(struct tok *t)
+const char *tok_state_dir_for(const char *configured)
 {
 	static _Thread_local char path[STATE_DIR_MAX];
 	int n;
 
-	if (t->cfg_state_dir)
-		n = snprintf(path, sizeof(path), "%s", t->cfg_state_dir);
+	if (configured)
+		n = snprintf(path, sizeof(path), "%s", configured);
 	else
 		n = snprintf(path, sizeof(path), STATE_DIR, (unsigned long)geteuid());
 	if (n < 0 || (size_t)n >= sizeof(path) || path[0] != '/' || !make_dir(path))
 		path[0] = '\0';
 	return path;
+}
+
+const char *tok_state_dir(struct tok *t)
+{
+	return tok_state_dir_for(t->cfg_state_dir);
 }

@@ -88,6 +88,11 @@ static err_t login_now(struct tok *t, CK_FLAGS flags, bool *transient)
 	char who[64];
 	err_t err;
 
+	if (t->no_pin)
+		return err_set(ERR_PIN_MISSING, "token \"%s\" (slot %lu) needs a PIN, and only a "
+			       "credential cache or an exported credential names it, for whose word no "
+			       "PIN is given: name it in krb5.conf (session_token, or a keytab)",
+			       t->info.label, t->info.slot);
 	snprintf(who, sizeof(who), "%s/%s", t->info.label, t->info.serial);
 	err = pin_get(&t->uri, t->info.label, &pin);
 	if (err)
@@ -122,6 +127,7 @@ err_t login_holder(struct tok *t, bool *transient)
 	t->login_needed = (info.flags & CKF_LOGIN_REQUIRED) != 0;
 	if (!t->login_needed)
 		return 0;
+	t->login_flags = info.flags;
 	err = check_flags(t, info.flags);
 	return err ? err : login_now(t, info.flags, transient);
 }
