@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "keystore/keytab.h"
+#include "keystore/probe.h"
 
 #define HMAC_BLOCK 64    /* octets: SHA-1's block, RFC 2104 2 */
 
@@ -46,6 +47,18 @@ static const struct ks_bundle_part parts[] = {
 	{ KS_USE_AP, 12, KS_PART_KI, KS_KI, KS_OPEN, false },
 	{ KS_USE_FORWARD, 14, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
 	{ KS_USE_FORWARD, 14, KS_PART_KI, KS_KI, KS_SEAL, false },
+	/* what these need where no key may be in memory: a reply that is not under a subkey, */
+	{ KS_USE_TGT | KS_USE_HIDDEN, 8, KS_PART_KE_DECRYPT, KS_KE, KS_OPEN, false },
+	{ KS_USE_TGT | KS_USE_HIDDEN, 8, KS_PART_KI, KS_KI, KS_OPEN, false },
+	{ KS_USE_TGT | KS_USE_HIDDEN, 8, KS_PART_IPAD, KS_KI, KS_OPEN, true },
+	{ KS_USE_TGT | KS_USE_HIDDEN, 8, KS_PART_OPAD, KS_KI, KS_OPEN, true },
+	/* and MACs over hidden octets */
+	{ KS_USE_AP | KS_USE_HIDDEN, 11, KS_PART_IPAD, KS_KI, KS_SEAL, true },
+	{ KS_USE_AP | KS_USE_HIDDEN, 11, KS_PART_OPAD, KS_KI, KS_SEAL, true },
+	{ KS_USE_AP | KS_USE_HIDDEN, 12, KS_PART_IPAD, KS_KI, KS_OPEN, true },
+	{ KS_USE_AP | KS_USE_HIDDEN, 12, KS_PART_OPAD, KS_KI, KS_OPEN, true },
+	{ KS_USE_FORWARD | KS_USE_HIDDEN, 14, KS_PART_IPAD, KS_KI, KS_SEAL, true },
+	{ KS_USE_FORWARD | KS_USE_HIDDEN, 14, KS_PART_OPAD, KS_KI, KS_SEAL, true },
 };
 
 const struct ks_bundle_part *ks_bundle_part_at(const struct ks_etype *e, unsigned use, size_t i)
@@ -53,7 +66,9 @@ const struct ks_bundle_part *ks_bundle_part_at(const struct ks_etype *e, unsigne
 	size_t k;
 
 	for (k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
-		if (!(parts[k].use & use))
+		if (!(parts[k].use & use & ~(unsigned)KS_USE_HIDDEN))
+			continue;
+		if (parts[k].use & ~use & KS_USE_HIDDEN)
 			continue;
 		if (parts[k].rfc3962_only && e->family != KS_RFC3962)
 			continue;
@@ -128,13 +143,17 @@ static err_t part_write(struct tok *t, const struct ks_etype *e, const struct ks
 			const struct tok_key_spec *place, const uint8_t *base)
 {
 	struct tok_key_spec spec = *place;
-	struct secret *value;
+	struct secret *value = NULL;
+	unsigned caps;
 	err_t err;
 
-	err = ks_derive_bytes(e, base, p->usage, p->role, &value);
+	err = ks_caps_get(t, &caps);
+	if (!err)
+		err = ks_derive_bytes(e, base, p->usage, p->role, &value);
 	if (err)
 		return err;
 	ks_role_spec(e, p->role, p->kind, &spec);
+	spec.use |= ks_hole_use(caps, p->usage, p->role, p->kind);
 	if (is_pad(p))
 		err = pad_write(t, p, value, place);
 	else
@@ -199,6 +218,12 @@ static err_t part_find(const struct loader *l, const struct ks_bundle_part *p,
 		       (unsigned)p->usage);
 }
 
+/* What it is to ks_key: the parts' own role says what they are made from. */
+static enum ks_role part_role(const struct ks_bundle_part *p)
+{
+	return p->code == KS_PART_IPAD ? KS_IPAD : p->code == KS_PART_OPAD ? KS_OPAD : p->role;
+}
+
 static err_t loader_load(void *arg, uint32_t usage, enum ks_role role, enum ks_kind want,
 			 enum ks_kind *got, struct tok_key **out)
 {
@@ -209,7 +234,7 @@ static err_t loader_load(void *arg, uint32_t usage, enum ks_role role, enum ks_k
 
 	*out = NULL;
 	for (i = 0; (p = ks_bundle_part_at(e, l->use, i)); i++) {
-		if (p->usage != usage || p->role != role || is_pad(p))
+		if (p->usage != usage || part_role(p) != role)
 			continue;
 		if (role == KS_KE && p->kind != want && p->kind != KS_SEAL_OPEN)
 			continue;
@@ -266,7 +291,8 @@ err_t ks_bundle_open(struct tok *t, const char *label, const struct ks_id *id,
 		goto out;
 	slot = (struct ks_slot_init){ first->usage, first->role, first->kind, found };
 	/* A session key came in a message, not long ago. */
-	exposure = id->record == KS_REC_SESSION ? KS_TRANSIENT : KS_ON_TOKEN;
+	exposure = id->record == KS_REC_SESSION && !(use & KS_USE_HIDDEN) ? KS_TRANSIENT
+									  : KS_ON_TOKEN;
 	err = ks_key_from_slots(t, id->etype, &slot, 1, exposure, &key);
 	if (err)
 		goto out;

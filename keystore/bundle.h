@@ -13,7 +13,8 @@
 enum {
 	KS_USE_TGT = 4,          /* asking the KDC: authenticator and its checksum */
 	KS_USE_AP = 8,           /* asking a service: authenticator, and its answer */
-	KS_USE_FORWARD = 16      /* sending credentials to a service */
+	KS_USE_FORWARD = 16,     /* sending credentials to a service */
+	KS_USE_HIDDEN = 32       /* with these: lifted out of its message on the token, and so on */
 };
 
 /* One key object of a bundle. */
@@ -44,6 +45,10 @@ size_t ks_bundle_uses(const struct ks_etype *e, unsigned use, struct ks_use out[
  */
 MUST err_t ks_bundle_write(struct tok *t, const char *label, const struct ks_id *id,
 			   unsigned use, const uint8_t *base);
+
+/* The same from a base that is on the token (ks_key_from_token_object): nothing comes to the host. */
+MUST err_t ks_bundle_derive(struct tok *t, const char *label, const struct ks_id *id,
+			    unsigned use, struct tok_key *base);
 
 /*
  * The bundle as a key; its objects are looked for on first use, but one of

@@ -47,6 +47,12 @@ static void swap_blocks(uint8_t *a, uint8_t *b)
 	memcpy(b, t, KS_BLOCK);
 }
 
+void ks_cts_swap(uint8_t *cipher, size_t whole)
+{
+	if (whole > KS_BLOCK)
+		swap_blocks(cipher + whole - 2 * KS_BLOCK, cipher + whole - KS_BLOCK);
+}
+
 /* CS3: the last two blocks change places and the very last is cut to length. */
 err_t ks_cts_encrypt(struct tok_key *ke, bool in_place, uint8_t *buf, size_t len)
 {
@@ -56,8 +62,8 @@ err_t ks_cts_encrypt(struct tok_key *ke, bool in_place, uint8_t *buf, size_t len
 	if (tail)
 		memset(buf + len, 0, KS_BLOCK - tail);
 	err = cbc(ke, true, in_place, buf, whole);
-	if (!err && whole > KS_BLOCK)
-		swap_blocks(buf + whole - 2 * KS_BLOCK, buf + whole - KS_BLOCK);
+	if (!err)
+		ks_cts_swap(buf, whole);
 	return err;
 }
 

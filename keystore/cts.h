@@ -22,6 +22,11 @@ enum { KS_BLOCK = 16 };
  * buffer.
  */
 MUST err_t ks_cts_encrypt(struct tok_key *ke, bool in_place, uint8_t *buf, size_t len);
+/*
+ * The stealing alone: whole octets of plain CBC ciphertext (blocks), of which
+ * the last two change places; cutting to length is the caller's.
+ */
+void ks_cts_swap(uint8_t *cipher, size_t whole);
 /* The inverse: one C_Decrypt, two when len is not a multiple of 16. */
 MUST err_t ks_cts_decrypt(struct tok_key *ke, bool in_place, uint8_t *buf, size_t len);
 

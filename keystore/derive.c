@@ -5,6 +5,8 @@
 
 #include <openssl/evp.h>
 
+#include "keystore/probe.h"
+
 size_t ks_kind_roles(enum ks_kind kind, enum ks_role roles[2])
 {
 	switch (kind) {
@@ -45,6 +47,22 @@ void ks_role_spec(const struct ks_etype *e, enum ks_role role, enum ks_kind kind
 	if (role == KS_KE)
 		spec->use = (kind != KS_OPEN ? TOK_ENCRYPT : 0) |
 			    (kind != KS_SEAL ? TOK_DECRYPT : 0);
+}
+
+/* The usages of RFC 4120 7.5.1 whose plaintext has a key in it. */
+static bool usage_has_hole(uint32_t usage)
+{
+	static const uint8_t usages[] = { 2, 3, 7, 8, 9, 11, 12, 14 };
+
+	return usage && usage < 16 && memchr(usages, (int)usage, sizeof(usages));
+}
+
+unsigned ks_hole_use(unsigned caps, uint32_t usage, enum ks_role role, enum ks_kind kind)
+{
+	if (role != KS_KE || !usage_has_hole(usage))
+		return 0;
+	return (kind != KS_SEAL && (caps & KS_CAP_LIFT) ? TOK_UNWRAP : 0) |
+	       (kind != KS_OPEN && (caps & KS_CAP_SEND) ? TOK_WRAP : 0);
 }
 
 err_t ks_deriver_init(const struct ks_etype *e, const uint8_t *base, struct ks_deriver *d)
@@ -102,9 +120,16 @@ err_t ks_derive_on_token(const struct ks_etype *e, struct tok_key *base, uint32_
 {
 	struct tok_key_spec spec = { 0 };
 
-	*out = NULL;
 	ks_role_spec(e, role, kind, &spec);
+	return ks_derive_spec_on_token(e, base, usage, role, &spec, out);
+}
+
+err_t ks_derive_spec_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
+			      enum ks_role role, const struct tok_key_spec *spec,
+			      struct tok_key **out)
+{
+	*out = NULL;
 	return e->family == KS_RFC3962
-		? ks_sha1_derive_on_token(e, base, usage, role, &spec, out)
-		: ks_sha2_derive_on_token(e, base, usage, role, &spec, out);
+		? ks_sha1_derive_on_token(e, base, usage, role, spec, out)
+		: ks_sha2_derive_on_token(e, base, usage, role, spec, out);
 }

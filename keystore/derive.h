@@ -53,6 +53,16 @@ uint8_t ks_role_tag(enum ks_role role);
 MUST err_t ks_derive_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
 			      enum ks_role role, enum ks_kind kind, struct tok_key **out);
 
+/* The same where the caller says what the object may do and where it goes (a token object). */
+MUST err_t ks_derive_spec_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
+				   enum ks_role role, const struct tok_key_spec *spec,
+				   struct tok_key **out);
+
+/* KS_IPAD or KS_OPAD alone, as the spec says (hidden_mac.c). */
+MUST err_t ks_pad_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
+			   enum ks_role role, const struct tok_key_spec *spec,
+			   struct tok_key **out);
+
 /* ---- the two families, for derive.c ---- */
 
 MUST err_t ks_sha1_deriver_init(struct ks_deriver *d);

@@ -8,6 +8,8 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
+#include "pkcs11/hole.h"
+
 /* HMAC without a key, made once for the process: copies of it take one. */
 static _Atomic(EVP_MAC_CTX *) hmac_sha256, hmac_sha384;
 
@@ -90,6 +92,18 @@ err_t ks_sha2_derive(const struct ks_deriver *d, uint32_t usage, enum ks_role ro
 	return 0;
 }
 
+/* The base itself, as an object that signs and no longer derives where the token makes one. */
+static err_t prf_key(const struct ks_etype *e, struct tok_key *base,
+		     const struct tok_key_spec *spec, struct tok_key **out)
+{
+	err_t err = tok_hidden_extract(base, 0, e->key_len, spec, out);
+
+	if (err != ERR_UNSUPPORTED)
+		return err;
+	*out = tok_key_ref(base);
+	return 0;
+}
+
 err_t ks_sha2_derive_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
 			      enum ks_role role, const struct tok_key_spec *spec,
 			      struct tok_key **out)
@@ -97,10 +111,8 @@ err_t ks_sha2_derive_on_token(const struct ks_etype *e, struct tok_key *base, ui
 	uint8_t l[10];
 	struct tok_kdf108 kdf = { (enum tok_hash)e->hash, l, sizeof(l) };
 
-	if (role == KS_KP) {
-		*out = tok_key_ref(base);
-		return 0;
-	}
+	if (role == KS_KP)
+		return prf_key(e, base, spec, out);
 	label(e, usage, role, l);
 	return tok_derive_kdf108(base, &kdf, spec, ks_derived_len(e, role), out);
 }

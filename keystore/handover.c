@@ -85,6 +85,9 @@ static err_t give_slot(struct ks_handover *h, struct ks_key *k, const struct slo
 
 	if (ks_slot_find(k, s->usage, s->role, s->kind) != s)
 		return 0;
+	/* only for messages of the establishment, which is over */
+	if (s->role == KS_IPAD || s->role == KS_OPAD)
+		return 0;
 	if (out->n == KS_HANDOVER_SLOTS)
 		return err_set(ERR_UNSUPPORTED, "this %s key has more than %d derived keys",
 			       k->e->name, KS_HANDOVER_SLOTS);

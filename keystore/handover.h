@@ -60,6 +60,9 @@ void ks_handover_refuse_prf(struct ks_handover *h);
 /* The weakest exposure of the keys. */
 enum ks_exposure ks_handover_exposure(const struct ks_handover *h);
 
+/* The i-th key's enctype; 0 where there is none. */
+int32_t ks_handover_etype(const struct ks_handover *h, size_t i);
+
 /*
  * Claims, takes, and destroys the objects: keys[i] as given to
  * ks_handover_give, all or none.  ERR_CONFIG: another state directory than the

@@ -146,3 +146,8 @@ enum ks_exposure ks_handover_exposure(const struct ks_handover *h)
 	}
 	return KS_ON_TOKEN;
 }
+
+int32_t ks_handover_etype(const struct ks_handover *h, size_t i)
+{
+	return i < h->n ? h->keys[i].etype : 0;
+}

@@ -9,6 +9,7 @@
 
 #include "keystore/derive.h"
 #include "keystore/probe.h"
+#include "keystore/vault.h"
 #include "pkcs11/trace.h"
 
 static err_t key_new(struct tok *t, int32_t etype, enum ks_exposure exposure,
@@ -119,6 +120,8 @@ void ks_key_set_loader(struct ks_key *k, const struct ks_loader *loader)
 
 /* ---- prepare and park ---- */
 
+enum { ROLES = 4 };              /* derived keys of one use at most */
+
 /* What one call of either works with. */
 struct work {
 	struct ks_key *k;
@@ -143,9 +146,9 @@ static err_t work_init(struct work *w, struct ks_key *k, size_t uses, bool park)
 	w->k = k;
 	/* What was derived on the token never comes out: it stays there. */
 	w->park = park && k->base && (k->caps & KS_CAP_GENERATE);
-	err = ks_shelf_new(2 * uses, &w->shelf);
+	err = ks_shelf_new(ROLES * uses, &w->shelf);
 	if (!err)
-		err = secret_new((w->park ? 2 * uses : 1) * PARKED, &w->values);
+		err = secret_new((w->park ? ROLES * uses : 1) * PARKED, &w->values);
 	if (!err && k->base)
 		err = ks_deriver_init(k->e, k->base->data, &w->deriver);
 	return err;
@@ -164,6 +167,7 @@ static err_t derive_host(struct work *w, struct slot *slot)
 	if (err || w->park)
 		return err;
 	ks_role_spec(w->k->e, slot->role, slot->kind, &spec);
+	spec.use |= ks_hole_use(w->k->caps, slot->usage, slot->role, slot->kind);
 	err = ks_role_import(w->k->tok, w->k->e, &spec, &value, &key);
 	atomic_init(&slot->key, key);
 	return err;
@@ -172,10 +176,13 @@ static err_t derive_host(struct work *w, struct slot *slot)
 static err_t derive_token(struct work *w, struct slot *slot)
 {
 	struct ks_key *k = w->k;
+	struct tok_key_spec spec = { 0 };
 	struct tok_key *key = NULL;
 	err_t err;
 
-	err = ks_derive_on_token(k->e, k->base_object, slot->usage, slot->role, slot->kind, &key);
+	ks_role_spec(k->e, slot->role, slot->kind, &spec);
+	spec.use |= ks_hole_use(k->caps, slot->usage, slot->role, slot->kind);
+	err = ks_derive_spec_on_token(k->e, k->base_object, slot->usage, slot->role, &spec, &key);
 	atomic_init(&slot->key, key);
 	if (err == ERR_UNSUPPORTED)
 		err_prefix(err, "deriving %s keys on the token needs %s", k->e->name,
@@ -200,6 +207,49 @@ static err_t add(struct work *w, uint32_t usage, enum ks_role role, enum ks_kind
 	return err;
 }
 
+/* RFC 3962's messages with hidden octets need two more, where keys never leave the token. */
+static err_t derive_pads(struct work *w, const struct ks_use *use)
+{
+	static const enum ks_role roles[] = { KS_IPAD, KS_OPAD };
+	struct ks_key *k = w->k;
+	struct tok_key *pads[2] = { NULL, NULL };
+	size_t i;
+	err_t err;
+
+	err = ks_pads_on_token(k->e, k->base_object, use->usage, pads);
+	for (i = 0; i < 2 && !err; i++) {
+		w->shelf->slots[w->shelf->n].usage = use->usage;
+		w->shelf->slots[w->shelf->n].role = roles[i];
+		w->shelf->slots[w->shelf->n].kind = use->kind;
+		atomic_init(&w->shelf->slots[w->shelf->n++].key, pads[i]);
+	}
+	return err;
+}
+
+/* A bundle may have them, or may be one of those that do without. */
+static err_t load_pads(struct ks_key *k, const struct ks_use *use)
+{
+	struct tok_key *key;
+	err_t err;
+
+	err = ks_slot_key(k, use->usage, KS_IPAD, use->kind, &key);
+	if (!err)
+		err = ks_slot_key(k, use->usage, KS_OPAD, use->kind, &key);
+	return err == ERR_KEY_ABSENT ? 0 : err;
+}
+
+static err_t add_pads(struct work *w, const struct ks_use *use)
+{
+	struct ks_key *k = w->k;
+
+	if (k->exposure != KS_ON_TOKEN || k->e->family != KS_RFC3962 ||
+	    !ks_hole_use(k->caps, use->usage, KS_KE, use->kind) ||
+	    ks_shelf_find(w->shelf, use->usage, KS_IPAD, use->kind) ||
+	    ks_slot_find(k, use->usage, KS_IPAD, use->kind))
+		return 0;
+	return k->loader.load ? load_pads(k, use) : derive_pads(w, use);
+}
+
 static err_t add_use(struct work *w, const struct ks_use *use)
 {
 	const uint32_t usage = use->kind == KS_PRF ? 0 : use->usage;
@@ -216,7 +266,7 @@ static err_t add_use(struct work *w, const struct ks_use *use)
 		else if (!w->park)      /* it may be parked, or in a bundle: bring it in */
 			err = ks_slot_key(w->k, usage, roles[i], use->kind, &key);
 	}
-	return err;
+	return err || roles[0] != KS_KE ? err : add_pads(w, use);
 }
 
 static err_t work_run(struct ks_key *k, const struct ks_use *uses, size_t n, bool park)
@@ -232,6 +282,7 @@ static err_t work_run(struct ks_key *k, const struct ks_use *uses, size_t n, boo
 	if (!err) {
 		trace("key: %zu derived keys of %s %s, exposure %s", w.shelf->n, k->e->name,
 		      w.park ? "parked" : "on the token",
+		      k->stands_in ? "none (a surrogate)" :
 		      k->exposure == KS_ON_TOKEN ? "on-token" : "transient");
 		ks_shelf_publish(k, &w.shelf);
 	}
@@ -255,6 +306,7 @@ void ks_key_forget(struct ks_key *k)
 {
 	secret_free(&k->base);
 	tok_key_unref(&k->base_object);
+	tok_key_unref(&k->send_object);
 }
 
 struct ks_key *ks_key_ref(struct ks_key *k)
@@ -286,6 +338,11 @@ void ks_key_unref(struct ks_key **kp)
 	free(k);
 }
 
+void ks_key_stands_in(struct ks_key *k)
+{
+	k->stands_in = true;
+}
+
 const struct ks_etype *ks_key_etype(const struct ks_key *k)
 {
 	return k->e;
@@ -304,4 +361,9 @@ struct tok *ks_key_token(const struct ks_key *k)
 const struct secret *ks_key_base(const struct ks_key *k)
 {
 	return k->base;
+}
+
+struct tok_key *ks_key_base_object(const struct ks_key *k)
+{
+	return k->base_object;
 }

@@ -46,6 +46,13 @@ enum ks_exposure { KS_ON_TOKEN, KS_TRANSIENT };
 MUST err_t ks_key_generate(struct tok *t, int32_t etype, struct ks_key **out);
 
 /*
+ * The same made on the token, for class "on-token": its base is an object
+ * that derives and may be wrapped once into a message (ks_part_seal).
+ * ERR_POLICY, naming the missing mechanism, where the token cannot do that.
+ */
+MUST err_t ks_key_generate_hidden(struct tok *t, int32_t etype, struct ks_key **out);
+
+/*
  * A key from bytes, copied into locked memory.  KRB5_BAD_KEYSIZE,
  * KRB5_BAD_ENCTYPE, ERR_UNSUPPORTED where the token lacks what the enctype
  * needs.  Policy is the caller's to ask: ks_exposure_check (probe.h).

@@ -17,7 +17,9 @@ enum ks_role {
 	KS_KE,          /* encrypts: usage and 0xAA */
 	KS_KI,          /* integrity of encrypted data: usage and 0x55 */
 	KS_KC,          /* checksums: usage and 0x99 */
-	KS_KP           /* PRF, usage 0.  RFC 3961: DK(K, "prf"); RFC 8009: K itself, as HMAC key */
+	KS_KP,          /* PRF, usage 0.  RFC 3961: DK(K, "prf"); RFC 8009: K itself, as HMAC key */
+	KS_IPAD,        /* Ki xor ipad and Ki xor opad, 64 octets, for ks_hidden_mac (RFC 3962 */
+	KS_OPAD         /* only).  There: in bundles, and where keys were derived on the token */
 };
 
 /* Ascending order of roles that a kind needs into roles; gives their number (1 or 2). */
@@ -30,6 +32,32 @@ size_t ks_kind_roles(enum ks_kind kind, enum ks_role roles[2]);
  */
 void ks_role_spec(const struct ks_etype *e, enum ks_role role, enum ks_kind kind,
 		  struct tok_key_spec *spec);
+
+/*
+ * What such an object does beyond that where it works on messages with keys
+ * inside (hole.h) and the token can: TOK_UNWRAP for KS_KE of usages that open
+ * tickets, authenticators and replies (KS_CAP_LIFT), TOK_WRAP for those that
+ * seal them (KS_CAP_SEND).  0 for all others: bulk messages need neither.
+ */
+unsigned ks_hole_use(unsigned caps, uint32_t usage, enum ks_role role, enum ks_kind kind);
+
+struct tok_piece;
+
+/*
+ * The MAC of RFC 3962 over a text of which some pieces are hidden on the token
+ * (hole.h's tok_digest, twice): the whole hash lies at the start of mac.
+ * Needs KS_CAP_LIFT_SHA1, and k's KS_IPAD and KS_OPAD of this usage.
+ * (hidden_mac.c)
+ */
+MUST err_t ks_hidden_mac(struct ks_key *k, uint32_t usage, const struct tok_piece *pieces,
+			 size_t n, uint8_t mac[64]);
+
+/*
+ * Makes KS_IPAD and KS_OPAD of a base as in ks_key_from_token_object: session
+ * objects without any use but that C_DigestKey takes them.
+ */
+MUST err_t ks_pads_on_token(const struct ks_etype *e, struct tok_key *base, uint32_t usage,
+			    struct tok_key *pads[2]);
 
 /*
  * Computes one derived key on the host: e->key_len octets (Ke, Kp, and every
@@ -87,6 +115,9 @@ void ks_key_set_loader(struct ks_key *k, const struct ks_loader *loader);
  */
 MUST err_t ks_key_from_token_object(struct tok *t, int32_t etype, struct tok_key *base,
 				    struct ks_key **out);
+
+/* The base where it is an object on the token, else NULL; valid until ks_key_forget. */
+struct tok_key *ks_key_base_object(const struct ks_key *k);
 
 /* The base's octets while it is in locked memory, else NULL; valid until ks_key_forget. */
 const struct secret *ks_key_base(const struct ks_key *k);

@@ -34,8 +34,10 @@ struct ks_key {
 	const struct ks_etype *e;
 	unsigned caps;                    /* KS_CAP_ bits of the token */
 	enum ks_exposure exposure;
+	bool stands_in;                   /* for a key, and is none */
 	struct secret *base;              /* until ks_key_forget; or */
 	struct tok_key *base_object;
+	struct tok_key *send_object;      /* its extractable twin, for one message (key_send.c) */
 	struct ks_loader loader;
 	struct tok_key *readable;         /* the base once more, by policy (reveal.c) */
 	bool unreadable;                  /* the token made none */

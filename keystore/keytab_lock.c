@@ -95,9 +95,12 @@ void ks_ticket_turn_end(int *fd)
 	ks_keytab_unlock(fd);
 }
 
+/* Not by closing alone: a child that was forked meanwhile has the file open as long as it lives. */
 void ks_keytab_unlock(int *fd)
 {
-	if (*fd >= 0)
+	if (*fd >= 0) {
+		(void)flock(*fd, LOCK_UN);
 		close(*fd);
+	}
 	*fd = -1;
 }

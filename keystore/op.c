@@ -161,7 +161,9 @@ static err_t prf_sha1(struct tok_key *kp, const uint8_t *in, size_t len, uint8_t
 	uint8_t digest[SHA_DIGEST_LENGTH];
 	err_t err;
 
-	SHA1(in, len, digest);
+	if (!SHA1(in, len, digest))
+		return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gives no SHA-1 digest: its policy "
+			       "forbids it");
 	err = tok_cbc_encrypt(kp, zero_iv, digest, KS_BLOCK, out);
 	secret_wipe(digest, sizeof(digest));
 	return err;

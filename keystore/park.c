@@ -109,6 +109,7 @@ err_t ks_slot_unpark(struct ks_key *k, struct shelf *s, struct slot *slot)
 	value->len = slot->role == KS_KI || slot->role == KS_KC ? k->e->mac_key_len
 								: k->e->key_len;
 	ks_role_spec(k->e, slot->role, slot->kind, &spec);
+	spec.use |= ks_hole_use(k->caps, slot->usage, slot->role, slot->kind);
 	err = ks_role_import(k->tok, k->e, &spec, value, &key);
 	if (err)
 		goto out;

@@ -1,5 +1,5 @@
 /* Strict DER, as much of it as leads to the key. */
-#include "keystore/part.h"
+#include "keystore/part_int.h"
 
 #include <string.h>
 
@@ -8,21 +8,6 @@
 #include <com_err.h>
 
 #include "pkcs11/bytes.h"
-
-enum {
-	INTEGER = 0x02, BITS = 0x03, OCTETS = 0x04, TIME = 0x18, STRING = 0x1b, SEQUENCE = 0x30,
-	FIELD = 0xa0,            /* [0], constructed; [i] is FIELD + i */
-	FIELDS_MAX = 13,
-	OPTIONAL = 0x100
-};
-
-/* The fields of each part: the ASN.1 type's tag, with OPTIONAL; 0 ends. */
-struct shape {
-	uint8_t outer, also;                    /* APPLICATION tags; 0: no other one */
-	unsigned key;                           /* number of the key's field */
-	bool listed;                            /* where the key is in the one element of a list */
-	unsigned fields[FIELDS_MAX + 1];
-};
 
 static const struct shape shapes[] = {
 	[KS_ENC_TICKET_PART] = {
@@ -61,6 +46,11 @@ static const struct shape shapes[] = {
 		},
 	},
 };
+
+const struct shape *part_shape(enum ks_part part)
+{
+	return &shapes[part];
+}
 
 /* The first error counts; later reads of a failed cursor give nothing anyway. */
 struct der {
@@ -226,7 +216,7 @@ static void fields(struct der *seq, const struct shape *shape, const uint8_t *st
 
 err_t ks_part_find(enum ks_part part, const uint8_t *plain, size_t len, struct ks_hole *out)
 {
-	const struct shape *shape = &shapes[part];
+	const struct shape *shape = part_shape(part);
 	struct der d = { 0 }, outer, seq;
 	err_t err;
 

@@ -14,7 +14,10 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "keystore/audit.h"
 #include "keystore/derive.h"
+#include "keystore/probe_int.h"
+#include "keystore/selftest.h"
 #include "keystore/verdict.h"
 #include "pkcs11/trace.h"
 
@@ -36,7 +39,7 @@ static void known_text(uint8_t *text, size_t n)
 
 static err_t no(const char *what)
 {
-	return err_set(ERR_UNSUPPORTED, "%s gave a wrong result", what);
+	return err_set(ERR_TOKEN_FAILED, "%s gave a wrong result", what);
 }
 
 static const EVP_MD *md_of(int hash)
@@ -202,6 +205,11 @@ static const struct {
 	{ KS_CAP_DERIVE_20, "derive-20", "CKM_SP800_108_COUNTER_KDF with CKM_SHA384_HMAC",
 	  probe_derive, 20 },
 	{ KS_CAP_GENERATE, "generate", "CKM_AES_KEY_GEN", probe_generate, 0 },
+	{ KS_CAP_LIFT, "lift", "CKM_EXTRACT_KEY_FROM_KEY with C_UnwrapKey (CKM_AES_CBC) and "
+	  "C_DigestKey", ks_probe_lift, 0 },
+	{ KS_CAP_LIFT_SHA1, "lift-sha1", "CKM_XOR_BASE_AND_DATA with C_DigestKey (CKM_SHA_1)",
+	  ks_probe_lift_sha1, 0 },
+	{ KS_CAP_SEND, "send", "CKM_CONCATENATE_BASE_AND_DATA with C_WrapKey", ks_probe_send, 0 },
 };
 
 bool ks_cap_at(size_t i, unsigned *bit, const char **name, const char **mechanism)
@@ -222,6 +230,14 @@ static bool no_verdict(err_t err)
 	       err == ERR_PIN_LOCKED || err == ERR_MODULE;
 }
 
+/* The probe, and the known answers (selftest.h). */
+static err_t probe_one(struct tok *t, size_t i)
+{
+	err_t err = probes[i].run(t, probes[i].etype);
+
+	return err ? err : ks_selftest(t, probes[i].bit);
+}
+
 /*
  * *unsure are the bits whose probe failed in a way that may pass: it is run
  * twice, again when an enctype needs the bit, and never kept beyond this process.
@@ -232,10 +248,13 @@ static err_t probe_all(struct tok *t, unsigned *caps, unsigned *unsure)
 	err_t err;
 
 	*caps = *unsure = 0;
+	err = ks_selftest(t, 0);
+	if (err)
+		return err;
 	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-		err = probes[i].run(t, probes[i].etype);
+		err = probe_one(t, i);
 		if (err == ERR_TOKEN_FAILED)
-			err = probes[i].run(t, probes[i].etype);
+			err = probe_one(t, i);
 		if (err == ERR_TOKEN_FAILED)
 			*unsure |= probes[i].bit;
 		if (no_verdict(err))
@@ -289,6 +308,8 @@ err_t ks_caps_probe(struct tok *t, unsigned *caps)
 	if (err)
 		return err;
 	remember(t, *caps, unsure);
+	if (!unsure)
+		ks_audit_selftest(t, NULL, 0);
 	/* A token that can do next to nothing is more likely broken today than made so. */
 	if (!unsure && (*caps & KS_CAP_CBC))
 		ks_verdict_write(t, *caps);
@@ -320,7 +341,7 @@ static err_t try_again(struct tok *t, unsigned need, unsigned *caps)
 	for (i = 0; n && i < sizeof(probes) / sizeof(probes[0]); i++) {
 		if (!(probes[i].bit & need & atomic_load(&n->unsure)))
 			continue;
-		err = probes[i].run(t, probes[i].etype);
+		err = probe_one(t, i);
 		if (err == ERR_TOKEN_FAILED || no_verdict(err))
 			return err_prefix(err, "trying %s", probes[i].mechanism);
 		if (!err)
@@ -364,42 +385,73 @@ static const char *missing(unsigned caps, unsigned need)
 	return ks_cap_mechanism(lack & -lack);
 }
 
+/* The bits that keep an enctype's session keys on the token: made there, or lifted out of messages. */
+static unsigned caps_on_token(int32_t etype)
+{
+	return ks_cap_derive(etype) | KS_CAP_LIFT |
+	       (etype == 17 || etype == 18 ? KS_CAP_LIFT_SHA1 : 0);
+}
+
 err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_required)
 {
 	const struct ks_etype *e = ks_etype_find(etype);
 	const char *label = tok_info(t)->label, *what;
-	unsigned caps, need = caps_needed(etype);
+	const unsigned need = caps_needed(etype), hidden = caps_on_token(etype);
+	unsigned caps;
 	err_t err;
 
 	if (!e)
 		return err_set(KRB5_BAD_ENCTYPE, "encryption type %d is not supported", etype);
 	err = ks_caps_get(t, &caps);
 	if (!err)
-		err = try_again(t, need | (on_token_required ? ks_cap_derive(etype) : 0), &caps);
+		err = try_again(t, need | (on_token_required ? hidden : 0), &caps);
 	if (err)
 		return err;
 	what = missing(caps, need);
 	if (what)
 		return err_set(ERR_UNSUPPORTED, "token \"%s\" cannot hold %s keys: it lacks %s",
 			       label, e->name, what);
-	if (!on_token_required)
-		return 0;
-	what = missing(caps, ks_cap_derive(etype));
+	what = on_token_required ? missing(caps, hidden) : NULL;
 	if (what)
-		return err_set(ERR_POLICY, "exposure = on-token: token \"%s\" cannot derive %s "
+		return err_set(ERR_POLICY, "exposure = on-token: token \"%s\" cannot keep %s "
 			       "session keys inside: it lacks %s; use another session token or "
 			       "exposure = transient", label, e->name, what);
-	return err_set(ERR_POLICY, "exposure = on-token: lifting %s session keys out of messages "
-		       "inside token \"%s\" (CKM_EXTRACT_KEY_FROM_KEY) is not done by this version; "
-		       "use exposure = transient", e->name, label);
+	return 0;
 }
 
 err_t ks_exposure_check_adopted(struct tok *t, bool on_token_required)
 {
 	if (!on_token_required)
 		return 0;
-	return err_set(ERR_POLICY, "exposure = on-token: an initiator's keys are made in memory by "
-		       "the stock mechanism; lifting them out of messages inside token \"%s\" "
-		       "(CKM_EXTRACT_KEY_FROM_KEY) is not done by this version; use exposure = "
-		       "transient, or no session_token", tok_info(t)->label);
+	return err_set(ERR_POLICY, "exposure = on-token: these keys were made in memory by the stock "
+		       "mechanism, before they could come to token \"%s\"; use a client keytab on the "
+		       "token, exposure = transient, or no session_token", tok_info(t)->label);
+}
+
+err_t ks_exposure_check_initiator(struct tok *t, bool on_token_required)
+{
+	const unsigned need = KS_CAP_LIFT | KS_CAP_SEND | KS_CAP_GENERATE;
+	const struct ks_etype *e;
+	unsigned caps;
+	const char *what;
+	err_t err;
+	size_t i;
+
+	if (!on_token_required)
+		return 0;
+	err = ks_caps_get(t, &caps);
+	if (!err)
+		err = try_again(t, need, &caps);
+	if (err)
+		return err;
+	for (i = 0; (e = ks_etype_at(i)) && (caps_on_token(e->id) & ~caps); i++)
+		;
+	what = missing(caps, need);
+	if (!what && !e)
+		what = missing(caps, caps_on_token(20));
+	if (!what)
+		return 0;
+	return err_set(ERR_POLICY, "exposure = on-token: token \"%s\" cannot keep an initiator's keys "
+		       "inside, from the KDC's messages and in those to services: it lacks %s; use "
+		       "another session token or exposure = transient", tok_info(t)->label, what);
 }

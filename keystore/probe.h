@@ -26,7 +26,11 @@ enum {                           /* bits of a verdict */
 	KS_CAP_DERIVE_18 = 64,   /* CKM_AES_CBC_ENCRYPT_DATA */
 	KS_CAP_DERIVE_19 = 128,  /* CKM_SP800_108_COUNTER_KDF with SHA-256, RFC 8009 */
 	KS_CAP_DERIVE_20 = 256,  /* the same with SHA-384 */
-	KS_CAP_GENERATE = 512    /* CKM_AES_KEY_GEN of a session key that encrypts and decrypts */
+	KS_CAP_GENERATE = 512,   /* CKM_AES_KEY_GEN of a session key that encrypts and decrypts */
+	KS_CAP_LIFT = 1024,      /* a key out of a message: unwrap, extract, read what is beside it */
+	KS_CAP_LIFT_SHA1 = 2048, /* RFC 3962's MAC over hidden plaintext, with C_DigestKey and xor */
+	KS_CAP_SEND = 4096,      /* a key into a message: concatenate, wrap */
+	KS_CAP_IMPORT = 8192     /* secret keys from octets with C_CreateObject */
 };
 
 /*
@@ -58,6 +62,12 @@ MUST err_t ks_exposure_check(struct tok *t, int32_t etype, bool on_token_require
  * memory, before they are taken over: ERR_POLICY with on_token_required.
  */
 MUST err_t ks_exposure_check_adopted(struct tok *t, bool on_token_required);
+
+/*
+ * The same for an initiator, before anything is asked of a KDC: its keys must
+ * be lifted out of messages and put into others.  Enctypes are checked later.
+ */
+MUST err_t ks_exposure_check_initiator(struct tok *t, bool on_token_required);
 
 /* Probes now, whatever is remembered, and remembers the result (gssp11 doctor). */
 MUST err_t ks_caps_probe(struct tok *t, unsigned *caps);

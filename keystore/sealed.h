@@ -3,9 +3,10 @@
  *
  * Opening gives the DER bytes with zeros where the key was, and the key as a
  * handle; sealing takes bytes with zeros and the key that fills them.  The
- * caller never sees key bytes.  Today the holes are filled through locked
- * memory (class "transient"); a token that can lift them out itself needs no
- * change above this line.
+ * caller never sees key bytes.  Where policy asks for it, the key does not
+ * leave the token (sealed_token.c: class "on-token"; the message is then
+ * opened without decrypting any block that the key touches); otherwise it
+ * passes through locked memory (class "transient"), which is faster.
  */
 #ifndef GSSP11_SEALED_H
 #define GSSP11_SEALED_H
@@ -33,15 +34,25 @@ struct ks_cipher {
 	uint32_t usage;          /* RFC 4120 7.5.1 */
 	const uint8_t *p;
 	size_t len;
+	bool on_token;           /* policy: no key inside may pass through host memory */
 };
 
 /*
  * Opens an EncryptedData's cipher octets.  MAC first; then parse; failures of
  * either give KRB5KRB_AP_ERR_BAD_INTEGRITY or an ASN.1 code.  The key lives on
  * key_token (k's own token if NULL).  Close with ks_opened_fini.
+ * in->on_token: ERR_POLICY, naming the missing mechanism, where this token
+ * cannot lift the key out, or key_token is another token than k's.
  */
 MUST err_t ks_part_open(struct ks_key *k, enum ks_part part, const struct ks_cipher *in,
 			struct tok *key_token, struct ks_opened *out);
+/*
+ * After ks_part_open with on_token: the key inside this message may be sent
+ * once itself (ks_part_seal), as a forwarded ticket's is.  Not for a key among
+ * the last octets of a message, where its blocks are not in order: ERR_UNSUPPORTED.
+ */
+MUST err_t ks_part_pass_on(struct ks_key *k, const struct ks_cipher *in, struct ks_opened *o);
+
 /*
  * The same for a part that came without encryption of its own (a KRB-CRED
  * inside an authenticator): plain is wiped, whatever comes of it.
@@ -59,7 +70,8 @@ struct ks_plain {
 	uint32_t usage;
 	const uint8_t *p;
 	size_t len;
-	struct ks_key *hole;     /* goes to octet at; must still have its base.  NULL: nothing does */
+	struct ks_key *hole;     /* goes to octet at.  NULL: nothing does.  It must still have */
+				 /* its base; or be hidden, and not sent before */
 	size_t at;
 };
 

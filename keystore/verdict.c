@@ -11,6 +11,7 @@
 
 #include <openssl/sha.h>
 
+#include "keystore/digest.h"
 #include "keystore/probe.h"
 #include "pkcs11/trace.h"
 
@@ -22,7 +23,7 @@ static void header(struct tok *t, char *text, size_t size)
 	const struct tok_info *i = tok_info(t);
 
 	snprintf(text, size,
-		 "gssp11-verdicts 1\nmodule %s\nserial %s\nfirmware %s\nlabel %s\n"
+		 "gssp11-verdicts 2\nmodule %s\nserial %s\nfirmware %s\nlabel %s\n"
 		 "model %s\nmanufacturer %s\n",
 		 tok_module_hash(t), i->serial, i->firmware, i->label, i->model, i->manufacturer);
 }
@@ -52,7 +53,8 @@ static bool file_name(struct tok *t, char *name, size_t size)
 	if (!dir[0] || !tok_module_hash(t)[0])
 		return false;
 	header(t, text, sizeof(text));
-	SHA256((const uint8_t *)text, strlen(text), hash);
+	if (!ks_plain_sha256(text, strlen(text), hash))
+		return false;
 	n = snprintf(name, size, "%s/verdicts-%02x%02x%02x%02x%02x%02x%02x%02x", dir,
 		     hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]);
 	return n > 0 && (size_t)n < size;
