@@ -24,11 +24,20 @@ err_t ks_ccache_mark(krb5_context k5, krb5_ccache cc, const struct tok *t)
 	return ks_krb5_err(k5, krb5_cc_set_config(k5, cc, NULL, KS_CCACHE_MARK, &d));
 }
 
+/* Control characters would go to texts and logs: anybody may have written the cache. */
+static bool printable(const char *p, const char *end)
+{
+	for (; p < end; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return false;
+	return true;
+}
+
 static bool take_word(const char **p, const char *end, char stop, char *to, size_t size)
 {
 	const char *at = stop ? memchr(*p, stop, (size_t)(end - *p)) : end;
 
-	if (!at || (size_t)(at - *p) >= size)
+	if (!at || (size_t)(at - *p) >= size || !printable(*p, at))
 		return false;
 	memcpy(to, *p, (size_t)(at - *p));
 	to[at - *p] = '\0';

@@ -56,6 +56,16 @@ MUST err_t ks_ccache_adopt(krb5_context k5, krb5_ccache cc, struct tok *t, bool 
 /* Destroys the keys behind a cache's surrogates on this token; *n counts them. */
 MUST err_t ks_ccache_destroy_keys(krb5_context k5, krb5_ccache cc, struct tok *t, size_t *n);
 
+/*
+ * Caches that share keys with another: the tickets that are client's, copied to
+ * one that gets the mark (the configuration is the other cache's principal's);
+ * and the keys of those that are not client's, destroyed.
+ */
+MUST err_t ks_ccache_share(krb5_context k5, krb5_ccache from, struct tok *t,
+			   krb5_const_principal client, krb5_ccache to);
+MUST err_t ks_ccache_destroy_others(krb5_context k5, krb5_ccache cc, struct tok *t,
+				    krb5_const_principal client, size_t *n);
+
 /* Is the key of any of the cache's tickets on this token? */
 MUST err_t ks_ccache_has_keys(krb5_context k5, krb5_ccache cc, struct tok *t, bool *has);
 

@@ -9,6 +9,7 @@
 #include <krb5.h>
 #include <openssl/sha.h>
 
+#include "keystore/digest.h"
 #include "keystore/probe.h"
 #include "keystore/vault_int.h"
 #include "pkcs11/bytes.h"
@@ -44,7 +45,8 @@ static void name_of(const struct ks_surrogate *s, struct name *out)
 	wr_bytes(&w, what, sizeof(what));
 	wr_be32(&w, (uint32_t)s->etype);
 	wr_bytes(&w, s->octets, s->len);
-	SHA256(in, w.len, digest);
+	if (!ks_plain_sha256(in, w.len, digest))
+		trace("vault: libcrypto has no SHA-256");
 	memcpy(out->tag, digest, KS_VAULT_TAG);
 	memcpy(out->label, KS_VAULT_PREFIX, sizeof(KS_VAULT_PREFIX));
 	for (i = 0; i < KS_VAULT_TAG; i++)
@@ -73,7 +75,8 @@ err_t ks_surrogate_random(struct tok *t, int32_t etype, struct ks_surrogate *out
 
 struct job {
 	struct tok *tok;
-	const struct secret *base;
+	const struct secret *base;       /* or: */
+	struct tok_key *object;
 	struct ks_id id;
 	struct name name;
 };
@@ -84,8 +87,6 @@ static uint8_t use_of(enum ks_vault_kind kind)
 		return KS_USE_TGT;
 	return kind == KS_VAULT_FORWARDING ? KS_USE_AP | KS_USE_FORWARD : KS_USE_AP;
 }
-
-enum { WRITE_TRIES = 3 };
 
 /* Takes back what a failed writing left; the error that is reported is the first one. */
 static err_t undo(const struct job *j, err_t err)
@@ -103,28 +104,31 @@ static err_t undo(const struct job *j, err_t err)
 
 static err_t write_once(const struct job *j)
 {
-	err_t err = ks_bundle_write(j->tok, j->name.label, &j->id, j->id.use, j->base->data);
+	err_t err;
 
+	if (j->object)
+		err = ks_bundle_derive(j->tok, j->name.label, &j->id, j->id.use, j->object);
+	else
+		err = ks_bundle_write(j->tok, j->name.label, &j->id, j->id.use, j->base->data);
 	return err ? undo(j, err) : 0;
 }
 
-/*
- * Again where destroying expired entries made room, or where it was not the
- * token that was full: SoftHSM2 now and then fails to create an object while
- * another session looks for some.
- */
+/* Once more where destroying expired entries made room. */
 static err_t write_in_turn(const struct job *j)
 {
-	err_t err = ks_vault_room(j->tok, false);
-	int tries = 0;
+	size_t before;
+	err_t err;
 
-	if (err)
-		return err;
-	do {
+	err = ks_vault_room(j->tok, false);
+	before = ks_vault_count_get(j->tok).n;
+	if (!err)
 		err = write_once(j);
-		if (err != ERR_TOKEN_FAILED)
-			return err;
-	} while (++tries < WRITE_TRIES && !ks_vault_room(j->tok, true));
+	if (err != ERR_TOKEN_FAILED)
+		return err;
+	if (!ks_vault_room(j->tok, true) && ks_vault_count_get(j->tok).n < before)
+		err = write_once(j);
+	if (!err)
+		return 0;
 	return err_prefix(err, "storing a session key on token \"%s\", which holds those of %zu "
 			  "tickets (is it full?)", tok_info(j->tok)->label,
 			  ks_vault_count_get(j->tok).n);
@@ -147,15 +151,16 @@ static err_t write_entry(const struct job *j)
 
 static err_t job_init(struct job *j, struct ks_key *key, enum ks_vault_kind kind, int64_t expires)
 {
-	*j = (struct job){ .tok = ks_key_token(key), .base = ks_key_base(key) };
-	if (!j->base)
+	*j = (struct job){ .tok = ks_key_token(key), .base = ks_key_base(key),
+			   .object = ks_key_base_object(key) };
+	if (!j->base && !j->object)
 		return err_set(ERR_INTERNAL, "a session key was forgotten before it was stored");
 	if (expires <= 0 || expires > UINT32_MAX)
 		return err_set(EINVAL, "a session key is stored until a time between 1970 and 2106");
 	j->id.record = KS_REC_SESSION;
 	j->id.kvno = (uint32_t)expires;
 	j->id.etype = ks_key_etype(key)->id;
-	j->id.use = use_of(kind);
+	j->id.use = use_of(kind) | (j->object ? KS_USE_HIDDEN : 0);
 	return 0;
 }
 
@@ -168,8 +173,11 @@ err_t ks_vault_store(struct ks_key *key, enum ks_vault_kind kind, int64_t expire
 
 	memset(out, 0, sizeof(*out));
 	err = job_init(&j, key, kind, expires);
+	/* A key that never was in memory is what the strictest policy wants. */
 	if (!err)
-		err = ks_exposure_check(j.tok, j.id.etype, on_token_required);
+		err = ks_exposure_check(j.tok, j.id.etype, false);
+	if (!err && !j.object)
+		err = ks_exposure_check_adopted(j.tok, on_token_required);
 	if (!err)
 		err = ks_surrogate_random(j.tok, j.id.etype, &s);
 	if (err)
@@ -178,8 +186,9 @@ err_t ks_vault_store(struct ks_key *key, enum ks_vault_kind kind, int64_t expire
 	memcpy(j.id.instance, j.name.tag, KS_INSTANCE);
 	err = write_entry(&j);
 	if (!err) {
-		trace("vault: token=%s: %s session key stored as %s, exposure transient",
-		      tok_info(j.tok)->label, ks_key_etype(key)->name, j.name.label);
+		trace("vault: token=%s: %s session key stored as %s, exposure %s",
+		      tok_info(j.tok)->label, ks_key_etype(key)->name, j.name.label,
+		      j.object ? "on-token" : "transient");
 		*out = s;
 	}
 	secret_wipe(&s, sizeof(s));

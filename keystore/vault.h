@@ -19,9 +19,11 @@
 
 /*
  * Entries that a token may hold; expired ones make room first.  Soft tokens
- * search in time that grows with their number.
+ * search in time that grows with their number.  Setting vault_max, at most
+ * KS_VAULT_LIMIT, else KS_VAULT_MAX.
  */
 #define KS_VAULT_MAX 128
+#define KS_VAULT_LIMIT 4096
 /* Seconds that an expired entry is still kept: other clocks may be behind. */
 #define KS_VAULT_GRACE 300
 
@@ -43,10 +45,18 @@ struct ks_surrogate {
 MUST err_t ks_surrogate_random(struct tok *t, int32_t etype, struct ks_surrogate *out);
 
 /*
+ * Says that this is none of the protocol's keys but what libkrb5 has in the
+ * place of one (a surrogate, or what only a surrogate ever sealed): traces then
+ * do not call it exposed.
+ */
+void ks_key_stands_in(struct ks_key *k);
+
+/*
  * Writes a key, whose base must still be there, to its token; expires is in
- * seconds since 1970.  Class transient.  What a failed call wrote is taken
+ * seconds since 1970.  Class on-token where the base is an object (its keys are
+ * derived on the token), else transient.  What a failed call wrote is taken
  * back; what a killed one wrote never counts.  ERR_POLICY with
- * on_token_required; ENOSPC where KS_VAULT_MAX entries have not expired;
+ * on_token_required; ENOSPC where vault_max entries have not expired;
  * ERR_TOKEN_FAILED with what to do where the token itself is full.
  */
 MUST err_t ks_vault_store(struct ks_key *key, enum ks_vault_kind kind, int64_t expires,
@@ -69,6 +79,9 @@ MUST err_t ks_vault_destroy(struct tok *t, const struct ks_surrogate *s);
  * before now; *n counts them.  Lists the token's secret keys once.
  */
 MUST err_t ks_vault_sweep(struct tok *t, int64_t now, size_t *n);
+
+/* How many entries this token takes from now on, for this process; 0: KS_VAULT_MAX. */
+void ks_vault_limit_set(struct tok *t, unsigned max);
 
 struct ks_vault_entry {
 	char label[48];          /* of the objects: "gssp11 session ..." */

@@ -22,6 +22,7 @@ struct counted {
 	struct counted *next;
 	struct tok *tok;                 /* never given back: tokens live as long as the process */
 	struct ks_vault_count count;
+	unsigned max;                    /* 0: not set */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -176,23 +177,56 @@ struct ks_vault_count ks_vault_count_get(const struct tok *t)
 	return none;
 }
 
+/* With lock: the token's place, made of *fresh where there is none; NULL: memory is short. */
+static struct counted *count_place(struct tok *t, struct counted **fresh)
+{
+	struct counted *c = count_look(t);
+
+	if (c || !*fresh)
+		return c;
+	c = *fresh;
+	*fresh = NULL;
+	c->tok = tok_ref(t);
+	c->next = counts;
+	counts = c;
+	return c;
+}
+
 void ks_vault_count_set(struct tok *t, struct ks_vault_count count)
 {
 	struct counted *fresh = calloc(1, sizeof(*fresh)), *c;
 
 	lock_it();
-	c = count_look(t);
-	if (!c && fresh) {
-		c = fresh;
-		c->tok = tok_ref(t);
-		c->next = counts;
-		counts = c;
-		fresh = NULL;
-	}
+	c = count_place(t, &fresh);
 	if (c)
 		c->count = count;
 	pthread_mutex_unlock(&lock);
 	free(fresh);
+}
+
+void ks_vault_limit_set(struct tok *t, unsigned max)
+{
+	struct counted *fresh = max ? calloc(1, sizeof(*fresh)) : NULL, *c;
+
+	lock_it();
+	c = count_place(t, &fresh);
+	if (c)
+		c->max = max;
+	pthread_mutex_unlock(&lock);
+	free(fresh);
+}
+
+size_t ks_vault_limit_get(const struct tok *t)
+{
+	size_t max = KS_VAULT_MAX;
+	struct counted *c;
+
+	lock_it();
+	c = count_look(t);
+	if (c && c->max)
+		max = c->max;
+	pthread_mutex_unlock(&lock);
+	return max;
 }
 
 void ks_vault_count_add(struct tok *t)

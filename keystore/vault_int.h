@@ -49,6 +49,7 @@ struct ks_vault_count {
 	size_t n;
 };
 struct ks_vault_count ks_vault_count_get(const struct tok *t);
+size_t ks_vault_limit_get(const struct tok *t);
 void ks_vault_count_set(struct tok *t, struct ks_vault_count c);
 void ks_vault_count_add(struct tok *t);
 

@@ -223,19 +223,21 @@ err_t ks_vault_sweep(struct tok *t, int64_t now, size_t *n)
 err_t ks_vault_room(struct tok *t, bool now)
 {
 	struct ks_vault_count c = ks_vault_count_get(t);
+	const size_t max = ks_vault_limit_get(t);
 	size_t gone;
 	err_t err;
 
-	if (!now && c.at && monotonic() - c.at < COUNT_AGAIN && c.n < KS_VAULT_MAX)
+	if (!now && c.at && monotonic() - c.at < COUNT_AGAIN && c.n < max)
 		return 0;
 	err = sweep_and_count(t, time(NULL), &gone);
 	if (err)
 		return err_prefix(err, "counting the session keys on token \"%s\"",
 				  tok_info(t)->label);
 	c = ks_vault_count_get(t);
-	if (c.n < KS_VAULT_MAX)
+	if (c.n < max)
 		return 0;
 	return err_set(ENOSPC, "token \"%s\" holds the session keys of %zu tickets that have not "
 		       "expired, and takes no more: destroy credential caches that are not needed, "
-		       "or wait until tickets expire", tok_info(t)->label, c.n);
+		       "wait until tickets expire, or raise vault_max in krb5.conf section "
+		       "[appdefaults] gssp11", tok_info(t)->label, c.n);
 }
