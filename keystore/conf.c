@@ -4,11 +4,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <profile.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "keystore/card.h"
+#include "keystore/vault.h"
 #include "pkcs11/ask.h"
+#include "pkcs11/import.h"
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
 
@@ -17,7 +21,7 @@
 /* A setting's words, in the order of the enum that they stand for. */
 struct word_list {
 	const char *name;
-	const char *words[4];
+	const char *words[5];
 };
 
 static const struct word_list exposure_words = {
@@ -28,6 +32,9 @@ static const struct word_list delegation_words = {
 };
 static const struct word_list prf_words = { "prf", { "refuse", "allow", NULL } };
 static const struct word_list export_words = { "export", { "refuse", "allow", NULL } };
+static const struct word_list fips_words = {
+	"fips", { "off", "transitional", "strict-mechanisms", "strict-exposure", NULL }
+};
 
 /* The setting's value without surrounding blanks; NULL in *out where it is not set or empty. */
 static err_t read_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out)
@@ -53,6 +60,18 @@ static err_t read_string(krb5_context ctx, const krb5_data *realm, const char *n
 	return 0;
 }
 
+static err_t not_a_word(const char *value, const struct word_list *list)
+{
+	char more[64] = "";
+	size_t i, n = 0;
+
+	for (i = 2; list->words[i] && n < sizeof(more); i++)
+		n += (size_t)snprintf(more + n, sizeof(more) - n, ", \"%s\"", list->words[i]);
+	return err_set(ERR_CONFIG, "\"%s\" is not a value of %s in krb5.conf section "
+		       "[appdefaults] " SECTION ": write \"%s\"%s or \"%s\"",
+		       value, list->name, list->words[0], more, list->words[1]);
+}
+
 /* The index of the setting's word; 0, the first word, where it is not set. */
 static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct word_list *list,
 		       unsigned *out)
@@ -70,10 +89,30 @@ static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct wo
 	if (list->words[i])
 		*out = i;
 	else
-		err = err_set(ERR_CONFIG, "\"%s\" is not a value of %s in krb5.conf section "
-			      "[appdefaults] " SECTION ": write \"%s\"%s%s%s or \"%s\"",
-			      value, list->name, list->words[0], i > 2 ? ", \"" : "",
-			      i > 2 ? list->words[2] : "", i > 2 ? "\"" : "", list->words[1]);
+		err = not_a_word(value, list);
+	free(value);
+	return err;
+}
+
+/* A decimal number from 1 to max, nothing else; 0 where it is not set. */
+static err_t read_number(krb5_context ctx, const krb5_data *realm, const char *name, unsigned max,
+			 unsigned *out)
+{
+	unsigned long n;
+	char *value;
+	err_t err;
+
+	*out = 0;
+	err = read_string(ctx, realm, name, &value);
+	if (err || !value)
+		return err;
+	n = strlen(value) <= 9 && !value[strspn(value, "0123456789")] ? strtoul(value, NULL, 10) : 0;
+	if (n >= 1 && n <= max)
+		*out = (unsigned)n;
+	else
+		err = err_set(ERR_CONFIG, "\"%.64s\" is not a value of %s in krb5.conf section "
+			      "[appdefaults] " SECTION ": write a number from 1 to %u", value, name,
+			      max);
 	free(value);
 	return err;
 }
@@ -96,9 +135,16 @@ static err_t check_paths(const struct ks_conf *c)
 	return 0;
 }
 
+static err_t check_identity(const struct ks_conf *c)
+{
+	err_t err = c->identity ? ks_card_check_uri(c->identity) : 0;
+
+	return err ? err_prefix(err, "identity in krb5.conf section [appdefaults] " SECTION) : 0;
+}
+
 static const char *const settings[] = {
 	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", "prf",
-	"export", NULL
+	"export", "armor_ccache", "identity", "vault_max", "fips", "audit", "audit_required", NULL
 };
 
 static err_t check_name(const char *name)
@@ -111,7 +157,8 @@ static err_t check_name(const char *name)
 	}
 	return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of krb5.conf section [appdefaults] "
 		       SECTION ": there are module, module-init, session_token, state_dir, exposure, "
-		       "delegation, prf and export", name);
+		       "delegation, prf, export, armor_ccache, fips, identity, vault_max, "
+		       "audit and audit_required", name);
 }
 
 /* The names in one group of settings; one that is not there has none. */
@@ -147,9 +194,23 @@ static err_t check_names(krb5_context ctx, const krb5_data *realm)
 	return err;
 }
 
+/* The strictest exposure needs mechanisms that the strictest choice of mechanisms forbids. */
+static err_t check_fips(struct ks_conf *c)
+{
+	if (c->fips == KS_FIPS_STRICT_EXPOSURE)
+		c->exposure = KS_CONF_ON_TOKEN;
+	if (c->fips != KS_FIPS_STRICT_MECHANISMS || c->exposure != KS_CONF_ON_TOKEN)
+		return 0;
+	return err_set(ERR_CONFIG, "fips = strict-mechanisms and exposure = on-token in krb5.conf "
+		       "section [appdefaults] " SECTION " cannot both be met: lifting keys out of "
+		       "messages inside a token takes mechanisms that are not approved "
+		       "(CKM_EXTRACT_KEY_FROM_KEY); write fips = strict-exposure for no key in "
+		       "memory, or exposure = transient for approved mechanisms only");
+}
+
 static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *c)
 {
-	unsigned exposure = 0, delegation = 0, prf = 0, export = 0;
+	unsigned exposure = 0, delegation = 0, prf = 0, export = 0, fips = 0;
 	err_t err;
 
 	err = check_names(ctx, realm);
@@ -162,6 +223,10 @@ static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *
 	if (!err)
 		err = read_string(ctx, realm, "state_dir", &c->state_dir);
 	if (!err)
+		err = read_string(ctx, realm, "armor_ccache", &c->armor_ccache);
+	if (!err)
+		err = read_string(ctx, realm, "identity", &c->identity);
+	if (!err)
 		err = read_word(ctx, realm, &exposure_words, &exposure);
 	if (!err)
 		err = read_word(ctx, realm, &delegation_words, &delegation);
@@ -170,12 +235,19 @@ static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *
 	if (!err)
 		err = read_word(ctx, realm, &export_words, &export);
 	if (!err)
+		err = read_word(ctx, realm, &fips_words, &fips);
+	if (!err)
+		err = read_number(ctx, realm, "vault_max", KS_VAULT_LIMIT, &c->vault_max);
+	if (!err)
 		err = check_paths(c);
+	if (!err)
+		err = check_identity(c);
 	c->exposure = exposure ? KS_CONF_ON_TOKEN : KS_CONF_TRANSIENT;
+	c->fips = (enum ks_conf_fips)fips;
 	c->delegation = (enum ks_conf_delegation)delegation;
 	c->prf = prf != 0;
 	c->export = export != 0;
-	return err;
+	return err ? err : check_fips(c);
 }
 
 err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out)
@@ -216,6 +288,8 @@ void ks_conf_fini(struct ks_conf *c)
 	free(c->module_init);
 	free(c->session_token);
 	free(c->state_dir);
+	free(c->armor_ccache);
+	free(c->identity);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -323,7 +397,8 @@ static const char *init_for(const char *init, const char *path)
 
 err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, struct tok **out)
 {
-	struct tok_config cfg = { .module = c->module, .state_dir = c->state_dir, .write = write };
+	struct tok_config cfg = { .module = c->module, .state_dir = c->state_dir, .write = write,
+				  .no_pin = c->no_pin };
 	char *path;
 	err_t err;
 
@@ -336,6 +411,8 @@ err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, s
 	      cfg.module_init ? " with its module-init" : "");
 	err = tok_open(uri, &cfg, out);
 	free(path);
+	if (!err)
+		ks_vault_limit_set(*out, c->vault_max);
 	return err;
 }
 
@@ -360,6 +437,13 @@ void ks_token_unref(struct tok **t)
 struct tok *ks_token_ref(struct tok *t)
 {
 	return tok_ref(t);
+}
+
+const char *ks_token_import_way(struct tok *t)
+{
+	enum tok_import_way way;
+
+	return tok_import_way(t, &way) ? NULL : tok_import_text(way);
 }
 
 const char *ks_token_label(const struct tok *t)

@@ -9,6 +9,7 @@
 #include <krb5.h>
 #include <stdbool.h>
 
+#include "keystore/fips.h"
 #include "pkcs11/err.h"
 
 struct tok;
@@ -22,10 +23,15 @@ struct ks_conf {
 	char *module_init;       /* init string; "FILE.so: STRING" limits it to one module */
 	char *session_token;     /* URI of the token for session keys; NULL: the keytab's token */
 	char *state_dir;
+	char *identity;          /* URI of a certificate on a card, for initial tickets; NULL: none */
+	char *armor_ccache;      /* ordinary cache whose ticket armors AS exchanges (FAST); NULL: none */
 	enum ks_conf_exposure exposure;      /* least protection that is allowed */
 	enum ks_conf_delegation delegation;  /* what becomes of credentials that clients forward */
+	enum ks_conf_fips fips;              /* strict-exposure implies exposure on-token */
 	bool prf;                /* RFC 8009 keys may stay on the token to give pseudo-random output */
 	bool export;             /* context keys may be extractable, and given out on request */
+	unsigned vault_max;      /* tickets whose session keys a token takes; 0: the default */
+	bool no_pin;             /* no setting: what is opened with it is given no PIN (tok_config) */
 };
 
 /* Reads all settings for a realm (NULL: the default realm).  Free with ks_conf_fini. */
@@ -60,5 +66,7 @@ void ks_token_unref(struct tok **t);
 struct tok *ks_token_ref(struct tok *t);
 /* The token's label for texts. */
 const char *ks_token_label(const struct tok *t);
+/* How keys of memory get onto this token ("C_CreateObject"), tried if need be; NULL: not at all. */
+const char *ks_token_import_way(struct tok *t);
 
 #endif
