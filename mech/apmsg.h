@@ -102,8 +102,8 @@ void mech_ap_rep_write(struct wr *w, int32_t etype, const void *cipher, size_t l
 void mech_ap_cred_write_plain(struct wr *w, struct der_str tickets, const void *plain, size_t len);
 
 /*
- * Authenticator with zeros for a subkey of key_len octets; *at is where the
- * key belongs.  vno, and a sequence number even where it is 0, are written.
+ * Authenticator with zeros for a subkey of key_len octets (subkey_etype 0:
+ * without); *at is where the key belongs.  vno, and a sequence number even where it is 0, are written.
  */
 void mech_ap_authenticator_write(struct wr *w, const struct ap_authenticator *in, size_t key_len,
 				 size_t *at);

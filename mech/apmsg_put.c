@@ -178,7 +178,7 @@ void mech_ap_authenticator_write(struct wr *w, const struct ap_authenticator *in
 		put_checksum(&seq, 3, in->cksumtype, in->cksum);
 	der_put_field_int(&seq, 4, in->cusec);
 	der_put_field_time(&seq, 5, in->ctime);
-	key_at = put_key(&seq, 6, in->subkey_etype, key_len);
+	key_at = in->subkey_etype ? put_key(&seq, 6, in->subkey_etype, key_len) : seq.len;
 	der_put_field_int(&seq, 7, in->seq);
 	if (in->authdata.len)
 		der_put_field(&seq, 8, DER_SEQUENCE, in->authdata.p, in->authdata.len);

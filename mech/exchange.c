@@ -9,6 +9,7 @@
 #include "keystore/conf.h"
 #include "keystore/probe.h"
 #include "mech/exchange_int.h"
+#include "mech/fips.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -19,7 +20,7 @@ err_t mech_exchange_open(krb5_context k5, struct tok *tok, bool on_token_require
 	err_t err;
 
 	*out = NULL;
-	err = ks_exposure_check_adopted(tok, on_token_required);
+	err = ks_exposure_check_initiator(tok, on_token_required);
 	if (err)
 		return err;
 	x = calloc(1, sizeof(*x));
@@ -34,6 +35,12 @@ err_t mech_exchange_open(krb5_context k5, struct tok *tok, bool on_token_require
 	return 0;
 }
 
+err_t mech_exchange_fips(struct mech_exchange *x, enum ks_conf_fips fips)
+{
+	x->fips = fips;
+	return mech_fips_limit(x->k5, fips);
+}
+
 void mech_exchange_close(struct mech_exchange **xp)
 {
 	struct mech_exchange *x = xp ? *xp : NULL;
@@ -45,6 +52,7 @@ void mech_exchange_close(struct mech_exchange **xp)
 	krb5_set_kdc_send_hook(x->k5, NULL, NULL);
 	krb5_set_kdc_recv_hook(x->k5, NULL, NULL);
 	ex_pending_clear(&x->pending);
+	ks_key_unref(&x->forwarded);
 	ex_tickets_free(x);
 	for (i = 0; i < x->n_keys; i++) {
 		ks_key_unref(&x->keys[i].real);
@@ -52,6 +60,8 @@ void mech_exchange_close(struct mech_exchange **xp)
 	}
 	if (x->keytab)
 		krb5_kt_close(x->k5, x->keytab);
+	if (x->armor)
+		krb5_cc_close(x->k5, x->armor);
 	krb5_free_principal(x->k5, x->client);
 	ks_token_unref(&x->tok);
 	free(x);
@@ -60,6 +70,8 @@ void mech_exchange_close(struct mech_exchange **xp)
 void ex_pending_clear(struct ex_pending *p)
 {
 	ks_key_unref(&p->subkey);
+	ks_key_unref(&p->armor);
+	ks_key_unref(&p->real);
 	free(p->asked);
 	free(p->sent);
 	memset(p, 0, sizeof(*p));
@@ -168,7 +180,7 @@ static err_t translate_reply(struct mech_exchange *x, const krb5_data *reply, kr
 	if (type == KDC_TGS_REP && x->pending.type == KDC_TGS_REQ)
 		return ex_tgs_recv(x, reply, out);
 	if (type == KDC_ERROR && x->pending.type == KDC_AS_REQ)
-		return ex_as_error(reply, out);
+		return ex_as_error(x, reply, out);
 	return 0;
 }
 

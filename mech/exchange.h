@@ -18,6 +18,7 @@
 #include <krb5.h>
 #include <stdbool.h>
 
+#include "keystore/fips.h"
 #include "keystore/key.h"
 #include "keystore/keytab.h"
 #include "keystore/vault.h"
@@ -33,11 +34,25 @@ MUST err_t mech_exchange_open(krb5_context k5, struct tok *tok, bool on_token_re
 			      struct mech_exchange **out);
 
 /*
+ * Under this setting: what libkrb5 asks for, which of the client's keys are
+ * used, and which session keys may be used and taken.  ERR_POLICY.
+ */
+MUST err_t mech_exchange_fips(struct mech_exchange *x, enum ks_conf_fips fips);
+
+/*
  * Takes the hooks away, and destroys the session keys that came and are neither
  * kept nor in one of the exchange's caches (referrals, failures).  Call it
  * before those are closed.  Accepts NULL.
  */
 void mech_exchange_close(struct mech_exchange **x);
+
+/*
+ * AS exchanges go in FAST, with a ticket of this ordinary cache as armor; call
+ * it before mech_exchange_client, which then takes only keys that can.  The
+ * cache's name is for libkrb5, too (krb5_get_init_creds_opt_set_fast_ccache_name).
+ * ERR_POLICY with on_token_required; ERR_UNSUPPORTED for a cache of surrogates.
+ */
+MUST err_t mech_exchange_armor(struct mech_exchange *x, const char *ccache);
 
 /*
  * The client whose AS exchanges are translated, with its keys of the keytab on
@@ -65,6 +80,8 @@ MUST err_t mech_exchange_keep_ccache(struct mech_exchange *x, krb5_ccache cc);
  * Nothing happens to credentials that have one.
  */
 MUST err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds);
+/* The same, but not kept yet: mech_exchange_keep. */
+MUST err_t mech_exchange_move(struct mech_exchange *x, krb5_creds *creds);
 
 /* The session key behind a surrogate, as libkrb5 has it.  ERR_KEY_ABSENT; ks_key_unref. */
 MUST err_t mech_exchange_key(struct tok *tok, const krb5_keyblock *surrogate, struct ks_key **out);
@@ -83,6 +100,14 @@ void mech_exchange_marked(krb5_context k5, krb5_ccache cc, const struct tok *tok
  * (RFC 4121 4.1.1).  Free with krb5_free_data_contents.
  */
 MUST err_t mech_exchange_seal_cred(struct ks_key *key, const krb5_data *plain, krb5_data *out);
+
+/*
+ * The same where no key may be in memory: libkrb5 wrote a stand-in, of the
+ * ticket that it forwarded last through x; the key's own octets go from the
+ * KDC's message into this one on the token.  plain's stand-in is overwritten.
+ */
+MUST err_t mech_exchange_seal_forwarded(struct mech_exchange *x, struct ks_key *key,
+					krb5_data *plain, krb5_data *out);
 
 /* The hooks themselves; data is the exchange. */
 krb5_error_code mech_exchange_send(krb5_context k5, void *data, const krb5_data *realm,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mech/exchange_int.h"
+#include "mech/exchange_fast.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -89,15 +89,17 @@ err_t ex_as_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_
 
 	if (!is_ours(x, req))
 		return 0;
-	if (mech_kdc_pa_find(req->padata, KDC_PA_FX_FAST, &pa))
-		return err_set(ERR_UNSUPPORTED, "FAST does not work with a client key on a token: "
-			       "use no armor credential cache");
 	p->type = KDC_AS_REQ;
 	err = keep_copy(message->data, message->length, &p->asked, &p->asked_len);
 	if (!err)
 		err = ex_data_copy(message, &copy);
 	if (!err && mech_kdc_pa_find(req->padata, KDC_PA_ENC_TIMESTAMP, &pa))
 		err = translate_timestamp(x, &pa, message->data, copy->data);
+	if (!err && mech_kdc_pa_find(req->padata, KDC_PA_FX_FAST, &pa))
+		err = ex_fast_send(x, &pa, message, copy);
+	else if (!err && x->armor)
+		err = err_set(KRB5KDC_ERR_PREAUTH_FAILED, "armor_ccache: libkrb5 made a request without "
+			      "FAST, which is not sent");
 	if (!err)
 		err = keep_copy(copy->data, copy->length, &p->sent, &p->sent_len);
 	if (!err) {
@@ -110,8 +112,9 @@ err_t ex_as_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_
 
 err_t ex_as_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **out)
 {
+	struct ks_key *from = NULL, *to = NULL;
 	struct ex_client_key *k;
-	struct ex_reply r = { .usage = 3 };
+	struct ex_reply r = { .usage = 3, .to_usage = 3 };
 	struct kdc_rep rep;
 	struct kdc_pa pa;
 	err_t err;
@@ -121,17 +124,22 @@ err_t ex_as_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **ou
 		return err_set(err, "the KDC's AS reply is not the DER that RFC 4120 asks for");
 	k = ex_client_key(x, rep.enc.etype);
 	/* Not under the client's long-term key: libkrb5 can read it, or nobody can. */
-	if (!k || mech_kdc_pa_find(rep.padata, KDC_PA_PK_AS_REP, &pa))
+	if ((!k && !x->pending.armor) || mech_kdc_pa_find(rep.padata, KDC_PA_PK_AS_REP, &pa))
 		return 0;
 	err = ex_data_copy(reply, out);
 	if (err)
 		return err;
+	if (x->pending.armor)
+		err = ex_fast_recv(x, &rep, reply, *out, &from, &to);
 	r.rep = &rep;
-	r.from = k->real;
-	r.to = k->surrogate;
+	r.from = from ? from : k ? k->real : NULL;
+	r.to = to ? to : k ? k->surrogate : NULL;
 	r.original = reply->data;
 	r.message = (*out)->data;
-	err = ex_reply_translate(x, &r);
+	if (!err)
+		err = ex_reply_translate(x, &r);
+	ks_key_unref(&from);
+	ks_key_unref(&to);
 	if (err) {
 		krb5_free_data(x->k5, *out);
 		*out = NULL;
@@ -148,24 +156,35 @@ static bool mixes(int32_t type)
 	return type == KDC_PA_SPAKE || type == KDC_PA_SAM_CHALLENGE_2;
 }
 
-err_t ex_as_error(const krb5_data *reply, krb5_data **out)
+bool ex_pa_hide(struct der_str list, const void *original, void *p)
 {
-	struct der_str list;
+	bool any = false;
 	struct kdc_pa pa;
-	err_t err = 0;
+
+	while (mech_kdc_pa_next(&list, &pa)) {
+		if (!mixes(pa.type) || pa.number.len > sizeof(nobody))
+			continue;
+		/* of a number of one octet, the second */
+		ex_overwrite(p, original, pa.number, nobody + sizeof(nobody) - pa.number.len);
+		trace("kdc: preauthentication type %d is hidden", (int)pa.type);
+		any = true;
+	}
+	return any;
+}
+
+err_t ex_as_error(struct mech_exchange *x, const krb5_data *reply, krb5_data **out)
+{
+	krb5_data *copy = NULL;
+	struct der_str list;
+	err_t err;
 
 	if (mech_kdc_error_read(reply->data, reply->length, &list))
 		return 0;
-	while (!err && mech_kdc_pa_next(&list, &pa)) {
-		if (!mixes(pa.type) || pa.number.len > sizeof(nobody))
-			continue;
-		if (!*out)
-			err = ex_data_copy(reply, out);
-		/* of a number of one octet, the second */
-		if (!err)
-			ex_overwrite((*out)->data, reply->data, pa.number,
-				     nobody + sizeof(nobody) - pa.number.len);
-		trace("kdc: preauthentication type %d is hidden", (int)pa.type);
+	err = ex_data_copy(reply, &copy);
+	if (!err && ex_pa_hide(list, reply->data, copy->data)) {
+		*out = copy;
+		copy = NULL;
 	}
-	return err;
+	krb5_free_data(x->k5, copy);
+	return err ? err : ex_fast_error(x, list, reply, out);
 }

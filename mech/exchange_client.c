@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "keystore/conf.h"
-#include "mech/exchange_int.h"
+#include "mech/exchange_fast.h"
 #include "mech/mech.h"
 #include "pkcs11/secret.h"
 
 /* What libkrb5's messages are opened and sealed with here. */
 static const struct ks_use surrogate_uses[] = {
-	{ 1, KS_OPEN }, { 3, KS_SEAL }, { 56, KS_CHECKSUM }
+	{ 1, KS_OPEN }, { 3, KS_SEAL }, { 56, KS_CHECKSUM }, { 0, KS_PRF } /* FAST alone */
 };
 
 /* The surrogate of one entry, as a key here and in the MEMORY keytab. */
@@ -25,8 +25,10 @@ static err_t stand_in(struct mech_exchange *x, const struct ks_entry *e, struct 
 	err = ks_surrogate_random(x->tok, e->etype, &s);
 	if (!err)
 		err = ks_key_from_bytes(x->tok, e->etype, s.octets, s.len, out);
-	if (!err)
-		err = ks_key_prepare(*out, surrogate_uses, 3);
+	if (!err) {
+		ks_key_stands_in(*out);
+		err = ks_key_prepare(*out, surrogate_uses, x->armor ? 4 : 3);
+	}
 	if (!err) {
 		entry.key.enctype = s.etype;
 		entry.key.length = (unsigned)s.len;
@@ -43,6 +45,10 @@ static err_t add_key(struct mech_exchange *x, struct ks_keytab *kt, const struct
 	err_t err;
 
 	err = ks_keytab_key(kt, e, &k->real);
+	if (!err && x->armor && !ex_fast_able(k->real)) {
+		ks_key_unref(&k->real);
+		return 0;
+	}
 	if (!err)
 		err = stand_in(x, e, &k->surrogate);
 	if (!err) {
@@ -81,13 +87,18 @@ static err_t add_keys(struct mech_exchange *x, struct ks_keytab *kt, const char 
 	if (err)
 		return err;
 	for (i = 0; !err && (e = ks_etype_at(i)) && x->n_keys < EX_CLIENT_KEYS; i++) {
-		found = newest(all, n, name, e->id);
+		found = ks_fips_allows(x->fips, e->id) ? newest(all, n, name, e->id) : NULL;
 		if (found)
 			err = add_key(x, kt, found);
 	}
 	ks_entries_free(&all, n);
 	if (err || x->n_keys)
 		return err;
+	if (x->armor)
+		return err_set(ERR_KEY_ABSENT, "token \"%s\" has no key with which %s could initiate "
+			       "in FAST (armor_ccache): aes128-sha2 and aes256-sha2 keys do if "
+			       "imported with --keep-base-key, aes128-cts and aes256-cts keys do",
+			       ks_token_label(ks_keytab_token(kt)), name);
 	return err_set(ERR_KEY_ABSENT, "token \"%s\" has no key with which %s could initiate: look "
 		       "with \"gssp11 keytab list\", bring it in with \"gssp11 keytab import --use "
 		       "initiate\"", ks_token_label(ks_keytab_token(kt)), name);

@@ -24,7 +24,7 @@ static err_t ticket_known(struct mech_exchange *x, const krb5_creds *c,
 		   : ex_ticket_add(x, t.enc.cipher, s);
 }
 
-err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
+err_t mech_exchange_move(struct mech_exchange *x, krb5_creds *creds)
 {
 	krb5_keyblock *kb = &creds->keyblock;
 	struct ks_surrogate s = { 0 };
@@ -45,7 +45,6 @@ err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
 	err = ticket_known(x, creds, &s);
 	if (!err) {
 		memcpy(kb->contents, s.octets, s.len);
-		mech_exchange_keep(x, creds);
 		trace("kdc: the session key of one ticket was moved to the token");
 	} else if (ks_vault_destroy(x->tok, &s)) {
 		trace("kdc: a session key that was not adopted stays until it expires");
@@ -54,28 +53,38 @@ err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
 	return err;
 }
 
-err_t mech_exchange_seal_cred(struct ks_key *key, const krb5_data *plain, krb5_data *out)
+err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
 {
-	struct ks_plain part = { .usage = 14 };
-	struct ap_cred msg;
+	err_t err = mech_exchange_move(x, creds);
+
+	if (!err)
+		mech_exchange_keep(x, creds);
+	return err;
+}
+
+static err_t read_plain(const krb5_data *plain, struct ap_cred *msg)
+{
+	err_t err = mech_ap_cred_read(plain->data, plain->length, msg);
+
+	if (!err && msg->enc.etype)
+		err = EINVAL;
+	return err ? err_set(err, "credentials to be sent are not in the form that is sealed here")
+		   : 0;
+}
+
+static err_t seal_cred(struct ks_key *key, const struct ap_cred *msg, const struct ks_plain *part,
+		       krb5_data *out)
+{
 	uint8_t *cipher = NULL, *p = NULL;
 	size_t len, n;
 	struct wr w;
 	err_t err;
 
-	memset(out, 0, sizeof(*out));
-	err = mech_ap_cred_read(plain->data, plain->length, &msg);
-	if (!err && msg.enc.etype)
-		err = EINVAL;
-	if (err)
-		return err_set(err, "credentials to be sent are not in the form that is sealed here");
-	part.p = msg.enc.cipher.p;
-	part.len = msg.enc.cipher.len;
-	err = ks_part_seal(key, &part, &cipher, &len);
+	err = ks_part_seal(key, part, &cipher, &len);
 	if (err)
 		return err;
-	wr_init_grow(&w, msg.tickets.len + len + 128);
-	mech_kdc_cred_write(&w, msg.tickets, ks_key_etype(key)->id, cipher, len);
+	wr_init_grow(&w, msg->tickets.len + len + 128);
+	mech_kdc_cred_write(&w, msg->tickets, ks_key_etype(key)->id, cipher, len);
 	free(cipher);
 	err = wr_take(&w, &p, &n);
 	if (err)
@@ -84,4 +93,56 @@ err_t mech_exchange_seal_cred(struct ks_key *key, const krb5_data *plain, krb5_d
 	out->data = (char *)p;
 	out->length = (unsigned)n;
 	return 0;
+}
+
+err_t mech_exchange_seal_cred(struct ks_key *key, const krb5_data *plain, krb5_data *out)
+{
+	struct ks_plain part = { .usage = 14 };
+	struct ap_cred msg;
+	err_t err;
+
+	memset(out, 0, sizeof(*out));
+	err = read_plain(plain, &msg);
+	if (err)
+		return err;
+	part.p = msg.enc.cipher.p;
+	part.len = msg.enc.cipher.len;
+	return seal_cred(key, &msg, &part, out);
+}
+
+/* The stand-in, which is as random as a key: it stands there once, or something is wrong. */
+static uint8_t *find_stand_in(const struct mech_exchange *x, krb5_data *plain)
+{
+	const struct ks_surrogate *s = &x->forwarded_as;
+	uint8_t *at = memmem(plain->data, plain->length, s->octets, s->len), *end;
+
+	end = (uint8_t *)plain->data + plain->length;
+	if (!at || memmem(at + 1, (size_t)(end - at) - 1, s->octets, s->len))
+		return NULL;
+	return at;
+}
+
+err_t mech_exchange_seal_forwarded(struct mech_exchange *x, struct ks_key *key, krb5_data *plain,
+				   krb5_data *out)
+{
+	struct ks_plain part = { .usage = 14, .hole = x->forwarded };
+	struct ap_cred msg;
+	uint8_t *at;
+	err_t err;
+
+	memset(out, 0, sizeof(*out));
+	err = read_plain(plain, &msg);
+	if (err)
+		return err;
+	at = x->forwarded ? find_stand_in(x, plain) : NULL;
+	if (!at || at < msg.enc.cipher.p)
+		return err_set(ERR_INTERNAL, "a forwarded ticket's session key is not the one that the "
+			       "KDC sent");
+	memset(at, 0, x->forwarded_as.len);
+	part.p = msg.enc.cipher.p;
+	part.len = msg.enc.cipher.len;
+	part.at = (size_t)(at - msg.enc.cipher.p);
+	err = seal_cred(key, &msg, &part, out);
+	ks_key_unref(&x->forwarded);
+	return err;
 }

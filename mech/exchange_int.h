@@ -30,7 +30,9 @@ struct ex_pending {
 	int32_t type;                    /* KDC_AS_REQ, KDC_TGS_REQ; 0: nothing to translate */
 	krb5_context k5;
 	uint32_t nonce, options;
-	struct ks_key *subkey;           /* TGS: what the reply is sealed with */
+	struct ks_key *subkey;           /* TGS: what the reply is sealed with, */
+	struct ks_key *real;             /* or this, and libkrb5 waits for the other (on-token) */
+	struct ks_key *armor;            /* AS in FAST */
 	uint8_t *asked, *sent;           /* AS: as libkrb5 made it, and as it went */
 	size_t asked_len, sent_len;
 };
@@ -39,8 +41,10 @@ struct mech_exchange {
 	krb5_context k5;
 	struct tok *tok;
 	bool on_token;
+	enum ks_conf_fips fips;
 	krb5_principal client;
 	krb5_keytab keytab;              /* of surrogates */
+	krb5_ccache armor;               /* what FAST takes its armor from; NULL: no FAST */
 	struct ex_client_key keys[EX_CLIENT_KEYS];
 	size_t n_keys;
 	krb5_ccache ccaches[EX_CCACHES];
@@ -48,6 +52,8 @@ struct mech_exchange {
 	size_t n_ccaches;
 	struct ex_ticket *tickets;
 	struct ex_pending pending;
+	struct ks_key *forwarded;        /* of the ticket got last to be forwarded (on-token) */
+	struct ks_surrogate forwarded_as;
 };
 
 void ex_pending_clear(struct ex_pending *p);
@@ -66,7 +72,8 @@ void ex_tickets_free(struct mech_exchange *x);
 struct ex_reply {
 	const struct kdc_rep *rep;
 	struct ks_key *from, *to;        /* the KDC's key, and that which libkrb5 has */
-	uint32_t usage;
+	uint32_t usage, to_usage;
+	bool forward;                    /* the key goes on in a message, and into no vault */
 	const void *original;            /* rep points into it */
 	void *message;                   /* a copy, which is changed in place */
 };
@@ -78,12 +85,25 @@ struct ex_reply {
  */
 MUST err_t ex_reply_translate(struct mech_exchange *x, const struct ex_reply *r);
 
+/* ---- exchange_hidden.c: TGS requests where no key may be in memory ---- */
+
+/* Refuses what a subkey seals or signs: without one it cannot be said. */
+MUST err_t ex_hidden_check(const struct kdc_req *req, const struct ks_key *real);
+
+/* The authenticator without its subkey, sealed with the real key; the caller frees *cipher. */
+MUST err_t ex_hidden_seal(struct ks_key *real, const struct ap_authenticator *in,
+			  uint8_t **cipher, size_t *len);
+
+/* The AP-REQ around it; w is grown. */
+MUST err_t ex_hidden_write(const struct ap_req *in, const uint8_t *cipher, size_t len,
+			   struct wr *w);
+
 /* ---- exchange_as.c, exchange_tgs.c: NULL in *out: passes as it is ---- */
 
 MUST err_t ex_as_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_data *message,
 		      krb5_data **out);
 MUST err_t ex_as_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **out);
-MUST err_t ex_as_error(const krb5_data *reply, krb5_data **out);
+MUST err_t ex_as_error(struct mech_exchange *x, const krb5_data *reply, krb5_data **out);
 MUST err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req,
 		       const krb5_data *message, krb5_data **out);
 MUST err_t ex_tgs_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **out);

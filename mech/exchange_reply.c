@@ -20,7 +20,8 @@ struct step {
 static err_t open_part(struct step *s)
 {
 	const struct ap_encrypted *e = &s->r->rep->enc;
-	const struct ks_cipher in = { .usage = s->r->usage, .p = e->cipher.p, .len = e->cipher.len };
+	const struct ks_cipher in = { .usage = s->r->usage, .p = e->cipher.p,
+				      .len = e->cipher.len, .on_token = s->x->on_token };
 	err_t err;
 
 	err = ks_part_open(s->r->from, KS_ENC_KDC_REP_PART, &in, s->x->tok, &s->part);
@@ -35,6 +36,10 @@ static err_t open_part(struct step *s)
 
 static err_t check(const struct step *s)
 {
+	/* Not refused here: libkrb5 asks again for what it wants, and each use is looked at. */
+	if (!ks_fips_allows(s->x->fips, s->part.key_etype))
+		trace("fips: the KDC gave a session key of enctype %d, which is not used",
+		      (int)s->part.key_etype);
 	if (s->enc.nonce != s->x->pending.nonce)
 		return err_set(KRB5_KDCREP_MODIFIED, "the KDC's reply answers another request");
 	if (!s->part.key)
@@ -87,6 +92,27 @@ static bool is_tgs(const struct ap_princ *p)
 	return !err && p->n == 2 && first.len == strlen(tgs) && !memcmp(first.p, tgs, first.len);
 }
 
+/* What libkrb5 is to forward gets a stand-in, too, that mech_exchange_seal_forwarded finds again. */
+static err_t hold(struct step *s)
+{
+	const struct ap_encrypted *e = &s->r->rep->enc;
+	const struct ks_cipher in = { .usage = s->r->usage, .p = e->cipher.p,
+				      .len = e->cipher.len, .on_token = true };
+	struct mech_exchange *x = s->x;
+	err_t err;
+
+	err = ks_part_pass_on(s->r->from, &in, &s->part);
+	if (!err)
+		err = ks_surrogate_random(x->tok, s->part.key_etype, &s->surrogate);
+	if (err)
+		return err;
+	ks_key_unref(&x->forwarded);
+	x->forwarded = ks_key_ref(s->part.key);
+	x->forwarded_as = s->surrogate;
+	trace("kdc: a ticket to be forwarded, its session key is on the token, exposure on-token");
+	return 0;
+}
+
 static err_t store(struct step *s)
 {
 	enum ks_vault_kind kind = KS_VAULT_SERVICE;
@@ -105,7 +131,7 @@ static err_t store(struct step *s)
 static err_t seal(struct step *s)
 {
 	const struct der_str at = s->r->rep->enc.cipher;
-	const struct ks_plain plain = { .usage = s->r->usage, .p = s->part.bytes,
+	const struct ks_plain plain = { .usage = s->r->to_usage, .p = s->part.bytes,
 					.len = s->part.len };
 	uint8_t *cipher = NULL;
 	size_t len;
@@ -134,10 +160,10 @@ err_t ex_reply_translate(struct mech_exchange *x, const struct ex_reply *r)
 	if (!err)
 		err = check_request(&s);
 	if (!err)
-		err = store(&s);
+		err = r->forward ? hold(&s) : store(&s);
 	if (!err)
 		err = seal(&s);
-	if (!err)
+	if (!err && !r->forward)
 		err = ex_ticket_add(x, r->rep->ticket.enc.cipher, &s.surrogate);
 	if (err && s.stored && ks_vault_destroy(x->tok, &s.surrogate))
 		trace("kdc: a session key of a failed exchange stays until it expires");

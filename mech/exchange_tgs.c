@@ -2,8 +2,10 @@
  * TGS exchanges (RFC 4120 5.4, 7.2.1): the authenticator is sealed again with
  * the ticket's real session key.  The subkey in it is libkrb5's own and stays,
  * and with it all that it seals and signs: the reply, authorization data,
- * PA-S4U-X509-USER.  FAST (RFC 6113) is taken off, for its armor is made of
- * the surrogate; the outer request says the same.
+ * PA-S4U-X509-USER.  Where policy is that no key may be in memory, the subkey
+ * is taken out on the way, so that the reply comes under the session key and
+ * can be opened on the token (exchange_hidden.c).  FAST (RFC 6113) is taken
+ * off, for its armor is made of the surrogate; the outer request says the same.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,9 +54,6 @@ static err_t check_padata(const struct step *s)
 {
 	struct kdc_pa pa;
 
-	if ((s->req->options & KDC_OPT_FORWARDED_BIT) && s->x->on_token)
-		return err_set(ERR_POLICY, "exposure = on-token: a forwarded ticket's session key "
-			       "goes out in a message; use exposure = transient");
 	if (mech_kdc_pa_find(s->req->padata, KDC_PA_FOR_USER, &pa) &&
 	    !mech_kdc_pa_find(s->req->padata, KDC_PA_X509_USER, &pa))
 		return err_set(ERR_UNSUPPORTED, "a request for another user with PA-FOR-USER alone "
@@ -73,12 +72,18 @@ static err_t open_authenticator(struct step *s)
 	if (s->ap.auth.etype != sur->etype)
 		return err_set(KRB5_BAD_ENCTYPE, "a TGS request is sealed with another enctype than "
 			       "its ticket's session key has");
-	err = ks_vault_key(s->x->tok, sur, &s->real);
+	err = ks_fips_check(s->x->fips, sur->etype, "the session key of a ticket for the KDC");
+	if (!err)
+		err = ks_vault_key(s->x->tok, sur, &s->real);
+	if (!err && s->x->on_token)
+		err = ex_hidden_check(s->req, s->real);
 	if (!err)
 		err = ks_key_from_bytes(s->x->tok, sur->etype, sur->octets, sur->len,
 					&s->surrogate);
-	if (!err)
+	if (!err) {
+		ks_key_stands_in(s->surrogate);
 		err = ks_key_prepare(s->surrogate, &use, 1);
+	}
 	if (!err)
 		err = ks_part_open(s->surrogate, KS_AUTHENTICATOR, &in, s->x->tok, &s->auth);
 	if (!err && !s->auth.key)
@@ -108,6 +113,11 @@ static err_t seal_authenticator(struct step *s)
 	if (err)
 		return err;
 	ex_overwrite(s->auth.bytes, s->auth.bytes, a.cksum, mac);
+	/* the subkey stays here: no KDC will ever see it */
+	if (s->x->on_token) {
+		ks_key_stands_in(s->auth.key);
+		return ex_hidden_seal(s->real, &a, &s->cipher, &s->cipher_len);
+	}
 	err = ks_part_seal(s->real, &plain, &s->cipher, &s->cipher_len);
 	if (!err && s->cipher_len != s->ap.auth.cipher.len)
 		err = err_set(ERR_INTERNAL, "an authenticator changed its length");
@@ -119,23 +129,35 @@ static bool keep_pa(int32_t type)
 	return type != KDC_PA_FX_FAST && type != KDC_PA_FOR_USER;
 }
 
+/* The AP-REQ as it was but for the authenticator. */
+static err_t write_ap_req(const struct step *s, struct wr *w)
+{
+	const struct der_str ap = s->pa.value;
+
+	if (s->x->on_token)
+		return ex_hidden_write(&s->ap, s->cipher, s->cipher_len, w);
+	wr_init_grow(w, ap.len);
+	wr_bytes(w, ap.p, ap.len);
+	if (w->bad)
+		return err_set(ENOMEM, "out of memory for a TGS request");
+	ex_overwrite(w->base, ap.p, s->ap.auth.cipher, s->cipher);
+	return 0;
+}
+
 static err_t write_request(const struct step *s, krb5_data **out)
 {
-	struct der_str ap = s->pa.value;
-	uint8_t *copy = malloc(ap.len + 1), *p;
-	struct wr w;
+	struct wr w, ap = { 0 };
+	uint8_t *p;
 	size_t len;
 	err_t err;
 
-	if (!copy)
-		return err_set(ENOMEM, "out of memory for a TGS request");
-	memcpy(copy, ap.p, ap.len);
-	ex_overwrite(copy, ap.p, s->ap.auth.cipher, s->cipher);
-	ap.p = copy;
-	wr_init_grow(&w, s->req->padata.len + s->req->body.len + 128);
-	mech_kdc_req_write(&w, s->req, ap, keep_pa);
-	free(copy);
-	err = wr_take(&w, &p, &len);
+	err = write_ap_req(s, &ap);
+	if (!err) {
+		wr_init_grow(&w, s->req->padata.len + s->req->body.len + 128);
+		mech_kdc_req_write(&w, s->req, (struct der_str){ ap.base, ap.len }, keep_pa);
+		err = wr_take(&w, &p, &len);
+	}
+	wr_free(&ap);
 	return err ? err : ex_data_take(&p, len, out);
 }
 
@@ -164,6 +186,7 @@ err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req, const krb5
 		ks_key_forget(s.auth.key);
 		x->pending.type = KDC_TGS_REQ;
 		x->pending.subkey = ks_key_ref(s.auth.key);
+		x->pending.real = x->on_token ? ks_key_ref(s.real) : NULL;
 	}
 	step_fini(&s);
 	return err;
@@ -172,27 +195,28 @@ err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req, const krb5
 err_t ex_tgs_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **out)
 {
 	struct ex_pending *p = &x->pending;
-	struct ex_reply r = { .from = p->subkey, .to = p->subkey, .usage = 9,
-			      .original = reply->data };
+	struct ex_reply r = { .from = p->real ? p->real : p->subkey, .to = p->subkey,
+			      .usage = p->real ? 8 : 9, .to_usage = 9, .original = reply->data };
 	struct kdc_rep rep;
 	err_t err;
 
 	/* Its key goes into a KRB-CRED next, by libkrb5's hands. */
-	if (p->options & KDC_OPT_FORWARDED_BIT) {
+	if ((p->options & KDC_OPT_FORWARDED_BIT) && !x->on_token) {
 		trace("kdc: a forwarded ticket's session key is in memory, exposure transient");
 		return 0;
 	}
 	err = mech_kdc_rep_read(reply->data, reply->length, &rep);
 	if (err)
 		return err_set(err, "the KDC's TGS reply is not the DER that RFC 4120 asks for");
-	if (rep.enc.etype != ks_key_etype(p->subkey)->id)
-		return err_set(KRB5_KDCREP_MODIFIED, "the KDC's reply is not sealed with the subkey "
-			       "of the request");
+	if (rep.enc.etype != ks_key_etype(r.from)->id)
+		return err_set(KRB5_KDCREP_MODIFIED, "the KDC's reply is not sealed with the %s "
+			       "of the request", p->real ? "session key" : "subkey");
 	err = ex_data_copy(reply, out);
 	if (err)
 		return err;
 	r.rep = &rep;
 	r.message = (*out)->data;
+	r.forward = p->options & KDC_OPT_FORWARDED_BIT;
 	err = ex_reply_translate(x, &r);
 	if (err) {
 		krb5_free_data(x->k5, *out);

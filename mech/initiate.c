@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/probe.h"
+#include "mech/audit_event.h"
 #include "mech/codes.h"
+#include "mech/fips.h"
 #include "pkcs11/trace.h"
 
 /* What a caller may ask for; the others are the mechanism's to say. */
@@ -15,16 +18,10 @@
 
 /* ---- options ---- */
 
-/* A policy that this version cannot keep is said before a KDC hears of it. */
+/* A policy that the token cannot keep is said before a KDC hears of it. */
 static err_t check_policy(const struct initiate *t)
 {
-	if (t->i->conf.exposure != KS_CONF_ON_TOKEN)
-		return 0;
-	return err_set(ERR_POLICY, "exposure = on-token: an initiator's keys would pass through "
-		       "memory on their way: lifting session keys out of messages inside token "
-		       "\"%s\" (CKM_EXTRACT_KEY_FROM_KEY), and putting its subkey into one "
-		       "(CKM_CONCATENATE_BASE_AND_DATA), is not done by this version; use "
-		       "exposure = transient", ks_token_label(t->i->tok));
+	return ks_exposure_check_initiator(t->i->tok, t->i->conf.exposure == KS_CONF_ON_TOKEN);
 }
 
 /* A copy of the enctypes that the credential is limited to, or NULL; and its other option. */
@@ -77,6 +74,9 @@ static err_t set_options(struct initiate *t, krb5_context shared)
 	if (!err && etypes)
 		err = mech_krb5_err(t->k5, krb5_set_default_tgs_enctypes(t->k5, etypes));
 	free(etypes);
+	if (!err)
+		err = mech_fips_limit(t->k5, t->i->conf.fips);
+	t->ctx->fips = t->i->conf.fips;
 	if (!err)
 		set_flags(t, set, no_ci);
 	return err;
@@ -136,6 +136,7 @@ static err_t (*const steps[])(struct initiate *) = {
 	mech_initiate_delegate,
 	mech_initiate_request,
 	finish,
+	mech_audit_initiated,
 };
 
 static void fini(struct initiate *t)
@@ -188,6 +189,7 @@ static OM_uint32 first_call(OM_uint32 *minor, struct mech_ctx **ctx, struct init
 		err = steps[i](t);
 	if (err) {
 		err = name_target(t, err);
+		mech_audit_initiate_failed(t, err);
 		major = mech_fail(minor, t->major ? t->major : mech_major(err), err);
 	} else {
 		tell(t->a, t->ctx, t->told);
@@ -242,6 +244,7 @@ static OM_uint32 next_call(OM_uint32 *minor, struct mech_ctx **ctx, const struct
 	}
 	if (waits)
 		major = GSS_S_DEFECTIVE_TOKEN;
+	mech_audit_answer_failed(*ctx, err);
 	if (!waits || !a->in)
 		mech_ctx_free(ctx);
 	return mech_fail(minor, major, err);

@@ -1,7 +1,8 @@
 /*
  * Initiating: a forwarded ticket for the acceptor (RFC 4121 4.1.1).  Its
  * session key is for the peer to have: libkrb5 gets it from the KDC and it
- * passes through memory into the KRB-CRED, which is sealed on the token.
+ * passes through memory into the KRB-CRED, which is sealed on the token; or
+ * from one message into the other on the token, where policy asks for that.
  */
 #include "mech/initiate_steps.h"
 
@@ -24,6 +25,11 @@ static err_t fetch(struct initiate *t, krb5_data *plain)
 	return mech_krb5_err(t->k5, code);
 }
 
+static bool hidden(const struct initiate *t)
+{
+	return t->i->conf.exposure == KS_CONF_ON_TOKEN;
+}
+
 static err_t forward(struct initiate *t)
 {
 	krb5_data plain = { 0 };
@@ -33,7 +39,9 @@ static err_t forward(struct initiate *t)
 	if (!err)
 		err = fetch(t, &plain);
 	if (!err)
-		err = mech_exchange_seal_cred(t->ctx->session_key, &plain, &t->krb_cred);
+		err = hidden(t) ? mech_exchange_seal_forwarded(t->x, t->ctx->session_key, &plain,
+							       &t->krb_cred)
+				: mech_exchange_seal_cred(t->ctx->session_key, &plain, &t->krb_cred);
 	if (plain.data)
 		secret_wipe(plain.data, plain.length);
 	krb5_free_data_contents(t->k5, &plain);
@@ -54,7 +62,8 @@ err_t mech_initiate_delegate(struct initiate *t)
 		trace("initiate: nothing is delegated: %s", err_text(err) ? err_text(err) : "?");
 		*flags &= ~(OM_uint32)(GSS_C_DELEG_FLAG | GSS_C_DELEG_POLICY_FLAG);
 	} else {
-		trace("initiate: a ticket is forwarded with its session key, exposure transient");
+		trace("initiate: a ticket is forwarded with its session key, exposure %s",
+		      hidden(t) ? "on-token" : "transient");
 	}
 	return 0;
 }

@@ -67,7 +67,11 @@ static err_t take_apart(const struct mech_ctx *c, const gss_buffer_desc *in, str
 
 static err_t open_part(struct mech_ctx *c, struct der_str body, struct ks_opened *part)
 {
-	struct ks_cipher sealed = { .usage = USAGE_AP_REP };
+	struct ks_cipher sealed = {
+		.usage = USAGE_AP_REP,
+		/* as the first call's policy was */
+		.on_token = ks_key_exposure(c->initiator_key) == KS_ON_TOKEN
+	};
 	struct ap_encrypted enc;
 	err_t err;
 
@@ -95,6 +99,10 @@ static err_t check_part(const struct mech_ctx *c, const struct ks_opened *part,
 	if (rep->ctime != c->ctime || rep->cusec != c->cusec)
 		return err_set(KRB5_MUTUAL_FAILED, "Mutual authentication failed: the AP-REP answers "
 			       "another request than this context's");
+	if (rep->subkey_etype)
+		err = ks_fips_check(c->fips, rep->subkey_etype, "the acceptor's subkey");
+	if (err)
+		return err;
 	if (rep->subkey_etype && !part->key)
 		return err_set(KRB5_NOPERM_ETYPE, "the acceptor's subkey has enctype %d, which this "
 			       "module does not do: see default_tgs_enctypes in krb5.conf",
@@ -117,8 +125,9 @@ static err_t take_rep(struct mech_ctx *c, struct der_str body)
 		mech_seq_init(&c->recv, rep.seq, c->flags & GSS_C_REPLAY_FLAG,
 			      c->flags & GSS_C_SEQUENCE_FLAG);
 		c->dce_seq = rep.seq;
-		trace("initiate: the acceptor answered; its subkey has enctype %d, exposure "
-		      "transient", (int)rep.subkey_etype);
+		trace("initiate: the acceptor answered; its subkey has enctype %d, exposure %s",
+		      (int)rep.subkey_etype, part.key && ks_key_exposure(part.key) == KS_ON_TOKEN
+						     ? "on-token" : "transient");
 	}
 	ks_opened_fini(&part);
 	return err;

@@ -125,11 +125,14 @@ static err_t put_checksum(struct initiate *t, struct wr *w)
 static err_t make_secrets(struct initiate *t)
 {
 	struct mech_ctx *c = t->ctx;
+	const int32_t etype = ks_key_etype(c->session_key)->id;
+	const bool hidden = t->i->conf.exposure == KS_CONF_ON_TOKEN;
 	krb5_int32 usec;
 	uint32_t seq;
 	err_t err;
 
-	err = ks_key_generate(t->i->tok, ks_key_etype(c->session_key)->id, &c->initiator_key);
+	err = hidden ? ks_key_generate_hidden(t->i->tok, etype, &c->initiator_key)
+		     : ks_key_generate(t->i->tok, etype, &c->initiator_key);
 	if (!err)
 		err = mech_seq_random(&seq);
 	if (!err)
@@ -138,8 +141,8 @@ static err_t make_secrets(struct initiate *t)
 		return err;
 	c->send_seq = seq;
 	c->cusec = usec;
-	trace("initiate: a subkey of enctype %d was made for the context, exposure transient",
-	      (int)ks_key_etype(c->initiator_key)->id);
+	trace("initiate: a subkey of enctype %d was made for the context, exposure %s", (int)etype,
+	      hidden ? "on-token" : "transient");
 	return 0;
 }
 

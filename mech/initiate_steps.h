@@ -42,6 +42,21 @@ struct initiate {
 	gss_buffer_desc out;
 };
 
+/* What libkrb5 is asked for.  in points into the rest, and into the context. */
+struct initiate_ask {
+	krb5_creds in;
+	krb5_flags options;              /* KRB5_GC_ */
+	bool cache_only;                 /* no KDC has it */
+	krb5_principal_data target;
+	krb5_creds evidence;
+};
+
+/* initiate_proxy.c: KRB5_CC_NOTFOUND for a proxy credential without its evidence ticket. */
+MUST err_t mech_initiate_ask(struct initiate *t, struct initiate_ask *q);
+void mech_initiate_ask_fini(struct initiate *t, struct initiate_ask *q);
+/* The ticket that a proxy credential got is the user's: KRB5_KDCREP_MODIFIED. */
+MUST err_t mech_initiate_check_user(const struct initiate *t);
+
 /* initiate_ticket.c */
 MUST err_t mech_initiate_names(struct initiate *t);      /* client, target */
 MUST err_t mech_initiate_ticket(struct initiate *t);     /* from the cache, else a KDC */

@@ -1,7 +1,10 @@
 /* Initiating: the service ticket and its session key. */
 #include "mech/initiate_steps.h"
 
+#include <string.h>
+
 #include "mech/apmsg_parts.h"
+#include "mech/fips.h"
 #include "pkcs11/trace.h"
 
 err_t mech_initiate_names(struct initiate *t)
@@ -26,6 +29,8 @@ err_t mech_initiate_exchange(struct initiate *t)
 	if (t->x)
 		return 0;
 	err = mech_exchange_open(t->k5, t->i->tok, t->i->conf.exposure == KS_CONF_ON_TOKEN, &t->x);
+	if (!err)
+		err = mech_exchange_fips(t->x, t->i->conf.fips);
 	return err ? err : mech_exchange_ccache(t->x, t->cc);
 }
 
@@ -42,20 +47,36 @@ static krb5_timestamp wanted_end(const struct initiate *t)
  * all of it.  Of several processes that miss it one asks the KDC, and the
  * others find it in the cache: a token takes the keys of few tickets.
  */
-static err_t get(struct initiate *t)
+static err_t look(struct initiate *t, struct initiate_ask *q)
 {
-	krb5_creds in = { .client = t->ctx->here, .server = t->ctx->there };
+	krb5_error_code code;
 	err_t err;
 	int turn;
 
-	in.times.endtime = wanted_end(t);
-	if (krb5_get_credentials(t->k5, KRB5_GC_CACHED, t->cc, &in, &t->creds) == 0)
-		return 0;
+	q->in.times.endtime = wanted_end(t);
+	code = krb5_get_credentials(t->k5, q->options | KRB5_GC_CACHED, t->cc, &q->in, &t->creds);
+	if (!code || q->cache_only)
+		return mech_krb5_err(t->k5, code);
 	turn = ks_ticket_turn(t->i->tok);
 	err = mech_initiate_exchange(t);
 	if (!err)
-		err = mech_krb5_err(t->k5, krb5_get_credentials(t->k5, 0, t->cc, &in, &t->creds));
+		err = mech_krb5_err(t->k5, mech_fips_credentials(t->k5, t->i->conf.fips, q->options,
+								 t->cc, &q->in, &t->creds));
 	ks_ticket_turn_end(&turn);
+	return err;
+}
+
+static err_t get(struct initiate *t)
+{
+	struct initiate_ask q;
+	err_t err;
+
+	err = mech_initiate_ask(t, &q);
+	if (!err)
+		err = look(t, &q);
+	if (!err)
+		err = mech_initiate_check_user(t);
+	mech_initiate_ask_fini(t, &q);
 	return err;
 }
 
@@ -100,6 +121,26 @@ err_t mech_initiate_ticket(struct initiate *t)
 		   : 0;
 }
 
+static bool is_evidence(const struct initiate *t)
+{
+	const struct ks_surrogate *s = &t->i->evidence_surrogate;
+	const krb5_keyblock *kb = &t->creds->keyblock;
+
+	return t->i->evidence && kb->enctype == s->etype && kb->length == s->len &&
+	       !memcmp(kb->contents, s->octets, s->len);
+}
+
+/* Tickets of a time with another policy have keys that were in memory. */
+static err_t check_exposure(const struct initiate *t)
+{
+	if (t->i->conf.exposure != KS_CONF_ON_TOKEN ||
+	    ks_key_exposure(t->ctx->session_key) == KS_ON_TOKEN)
+		return 0;
+	return err_set(ERR_POLICY, "exposure = on-token: the ticket's session key came to token \"%s\" "
+		       "through memory, by an earlier policy: get new tickets with \"gssp11 kinit "
+		       "-k\"", ks_token_label(t->i->tok));
+}
+
 /*
  * With all that the answer will need of it: the key may be gone from the token
  * when that comes, destroyed by others or because no cache took the ticket.
@@ -113,7 +154,17 @@ err_t mech_initiate_key(struct initiate *t)
 	};
 	err_t err;
 
-	err = mech_exchange_key(t->i->tok, &t->creds->keyblock, &t->ctx->session_key);
+	/* prepared when it was accepted */
+	if (is_evidence(t)) {
+		t->ctx->session_key = ks_key_ref(t->i->evidence);
+		return 0;
+	}
+	err = ks_fips_check(t->i->conf.fips, t->creds->keyblock.enctype,
+			    "the service ticket's session key");
+	if (!err)
+		err = mech_exchange_key(t->i->tok, &t->creds->keyblock, &t->ctx->session_key);
+	if (!err)
+		err = check_exposure(t);
 	if (!err)
 		err = ks_key_prepare(t->ctx->session_key, uses, flags & GSS_C_MUTUAL_FLAG ? 2 : 1);
 	return err;

@@ -47,7 +47,7 @@ static struct der_str pa_list(struct der *list)
 	return *list->err ? (struct der_str){ NULL, 0 } : all;
 }
 
-static struct der_str pa_field(struct der *d, unsigned n)
+struct der_str mech_kdc_pa_field(struct der *d, unsigned n)
 {
 	struct der list;
 
@@ -90,7 +90,7 @@ static void skip(struct der *d, unsigned n)
 /* KDC-REQ-BODY ::= SEQUENCE { kdc-options [0], cname [1] OPTIONAL, realm [2], sname [3] OPTIONAL,
  *   from [4] OPTIONAL, till [5], rtime [6] OPTIONAL, nonce [7], etype [8], addresses [9] OPTIONAL,
  *   enc-authorization-data [10] OPTIONAL, additional-tickets [11] OPTIONAL } */
-static void body_read(struct der_str body, err_t *err, struct kdc_req *out)
+void mech_kdc_body_read(struct der_str body, err_t *err, struct kdc_req *out)
 {
 	struct der one = { .err = err }, seq;
 	unsigned i;
@@ -105,7 +105,10 @@ static void body_read(struct der_str body, err_t *err, struct kdc_req *out)
 	for (i = 3; i <= 6; i++)
 		skip(&seq, i);
 	out->nonce = der_field_uint32(&seq, 7);
-	for (i = 8; i <= 11; i++)
+	for (i = 8; i <= 9; i++)
+		skip(&seq, i);
+	out->has_authdata = der_is(&seq, DER_CTX(10));
+	for (i = 10; i <= 11; i++)
 		skip(&seq, i);
 	der_end(&seq);
 }
@@ -125,12 +128,12 @@ err_t mech_kdc_req_read(const void *p, size_t len, struct kdc_req *out)
 	seq = der_app_seq(&d, (unsigned)type);
 	der_field_expect(&seq, 1, 5, KRB5KRB_AP_ERR_BADVERSION);
 	der_field_expect(&seq, 2, type, KRB5KRB_AP_ERR_MSG_TYPE);
-	out->padata = pa_field(&seq, 3);
+	out->padata = mech_kdc_pa_field(&seq, 3);
 	field = der_in(&seq, DER_CTX(4));
 	out->body = der_element(&field, DER_SEQUENCE);
 	der_end(&field);
 	der_end(&seq);
-	body_read(out->body, &err, out);
+	mech_kdc_body_read(out->body, &err, out);
 	return err;
 }
 
@@ -150,7 +153,7 @@ err_t mech_kdc_rep_read(const void *p, size_t len, struct kdc_rep *out)
 	seq = der_app_seq(&d, (unsigned)type);
 	der_field_expect(&seq, 0, 5, KRB5KRB_AP_ERR_BADVERSION);
 	der_field_expect(&seq, 1, type, KRB5KRB_AP_ERR_MSG_TYPE);
-	out->padata = pa_field(&seq, 2);
+	out->padata = mech_kdc_pa_field(&seq, 2);
 	mech_ap_realm_field(&seq, 3, &out->client);
 	mech_ap_name_field(&seq, 4, &out->client);
 	field = der_in(&seq, DER_CTX(5));
@@ -184,7 +187,7 @@ err_t mech_kdc_enc_rep_read(const void *p, size_t len, struct kdc_enc_rep *out)
 	mech_ap_realm_field(&seq, 9, &out->server);
 	mech_ap_name_field(&seq, 10, &out->server);
 	skip(&seq, 11);
-	out->padata = pa_field(&seq, 12);
+	out->padata = mech_kdc_pa_field(&seq, 12);
 	der_end(&seq);
 	return err;
 }

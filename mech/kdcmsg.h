@@ -33,6 +33,7 @@ struct kdc_req {
 	struct der_str body;     /* KDC-REQ-BODY, whole: what the authenticator's checksum covers */
 	uint32_t options, nonce;
 	bool has_client;
+	bool has_authdata;       /* enc-authorization-data */
 	struct ap_princ client;  /* its realm is the request's */
 };
 
@@ -65,6 +66,10 @@ MUST err_t mech_kdc_error_read(const void *p, size_t len, struct der_str *padata
 MUST err_t mech_kdc_encrypted_read(struct der_str in, struct ap_encrypted *out);
 MUST err_t mech_kdc_cksum_read(struct der_str in, int32_t *type, struct der_str *sum);
 
+/* KDC-REQ-BODY alone: what out has of it.  Records a failure in *err. */
+void mech_kdc_body_read(struct der_str body, err_t *err, struct kdc_req *out);
+/* A field [n] of SEQUENCE OF PA-DATA, each checked: the elements; none where there is no such field. */
+struct der_str mech_kdc_pa_field(struct der *d, unsigned n);
 /* The next PA-DATA of a list that was read; false at the end.  list moves on. */
 bool mech_kdc_pa_next(struct der_str *list, struct kdc_pa *out);
 /* The first of this type. */
@@ -72,7 +77,7 @@ bool mech_kdc_pa_find(struct der_str list, int32_t type, struct kdc_pa *out);
 
 /*
  * TGS-REQ with the padata that keep says and with this in place of the
- * contents of PA-TGS-REQ (as long as they were).  Writes into w.
+ * contents of PA-TGS-REQ.  Writes into w.
  */
 void mech_kdc_req_write(struct wr *w, const struct kdc_req *in, struct der_str tgs_req,
 			bool (*keep)(int32_t type));

@@ -3,13 +3,31 @@
 
 #include <string.h>
 
-static size_t kept_len(struct der_str list, bool (*keep)(int32_t type))
+enum { NEW_PA_TYPE = 5 };         /* octets of [1] with an INTEGER of one octet */
+
+/* PA-TGS-REQ with other contents than it has: type [1] and value [2]. */
+static size_t new_pa_len(struct der_str tgs_req)
+{
+	const size_t octets = der_head_len(tgs_req.len) + tgs_req.len;
+
+	return NEW_PA_TYPE + der_head_len(octets) + octets;
+}
+
+static bool is_new(const struct kdc_pa *pa, struct der_str tgs_req)
+{
+	return pa->type == KDC_PA_TGS_REQ && tgs_req.len != pa->value.len;
+}
+
+static size_t kept_len(struct der_str list, struct der_str tgs_req, bool (*keep)(int32_t type))
 {
 	struct kdc_pa pa;
-	size_t n = 0;
+	size_t n = 0, len;
 
-	while (mech_kdc_pa_next(&list, &pa))
-		n += keep(pa.type) ? pa.whole.len : 0;
+	while (mech_kdc_pa_next(&list, &pa)) {
+		len = new_pa_len(tgs_req);
+		if (keep(pa.type))
+			n += is_new(&pa, tgs_req) ? der_head_len(len) + len : pa.whole.len;
+	}
 	return n;
 }
 
@@ -18,18 +36,22 @@ static void put_pa(struct wr *w, const struct kdc_pa *pa, struct der_str tgs_req
 {
 	const size_t front = (size_t)(pa->value.p - pa->whole.p);
 
-	if (pa->type != KDC_PA_TGS_REQ || tgs_req.len != pa->value.len) {
+	if (pa->type != KDC_PA_TGS_REQ) {
 		wr_bytes(w, pa->whole.p, pa->whole.len);
-		return;
+	} else if (is_new(pa, tgs_req)) {
+		der_put_head(w, DER_SEQUENCE, new_pa_len(tgs_req));
+		der_put_field_int(w, 1, KDC_PA_TGS_REQ);
+		der_put_field(w, 2, DER_OCTETS, tgs_req.p, tgs_req.len);
+	} else {
+		wr_bytes(w, pa->whole.p, front);
+		wr_bytes(w, tgs_req.p, tgs_req.len);
 	}
-	wr_bytes(w, pa->whole.p, front);
-	wr_bytes(w, tgs_req.p, tgs_req.len);
 }
 
 void mech_kdc_req_write(struct wr *w, const struct kdc_req *in, struct der_str tgs_req,
 			bool (*keep)(int32_t type))
 {
-	const size_t pas = kept_len(in->padata, keep);
+	const size_t pas = kept_len(in->padata, tgs_req, keep);
 	const size_t list = der_head_len(pas) + pas;
 	struct der_str rest = in->padata;
 	struct kdc_pa pa;

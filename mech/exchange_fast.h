@@ -1,0 +1,38 @@
+/*
+ * AS exchanges in FAST (RFC 6113 5.4, 5.4.6): the armor is an ordinary cache's
+ * ticket-granting ticket, whose key libkrb5 has too.  What it seals is opened
+ * for the parts that the client's key makes: the encrypted challenge of either
+ * side and the reply's key.  All keys made here are of class transient.
+ */
+#ifndef GSSP11_EXCHANGE_FAST_H
+#define GSSP11_EXCHANGE_FAST_H
+
+#include "mech/exchange_int.h"
+
+/*
+ * message is a request with this PA-FX-FAST, copy its octets: the challenge in
+ * it becomes the real key's.  The armor key is pending from then on.
+ */
+MUST err_t ex_fast_send(struct mech_exchange *x, const struct kdc_pa *fast,
+			const krb5_data *message, krb5_data *copy);
+
+/*
+ * copy's PA-FX-FAST becomes what libkrb5 expects; *from and *to are the keys
+ * of the reply, on the KDC's side and libkrb5's.  ks_key_unref.
+ */
+MUST err_t ex_fast_recv(struct mech_exchange *x, const struct kdc_rep *rep, const krb5_data *reply,
+			krb5_data *copy, struct ks_key **from, struct ks_key **to);
+
+/* Hides what mixes keys in an error's PA-FX-FAST, too; *out is made where there is need. */
+MUST err_t ex_fast_error(struct mech_exchange *x, struct der_str padata, const krb5_data *reply,
+			 krb5_data **out);
+
+/* Readies a client's key for this; false, and a trace, where it gives no pseudo-random output. */
+bool ex_fast_able(struct ks_key *client);
+
+/* ---- of exchange_as.c ---- */
+
+/* Overwrites the types of padata that mix keys in p, which is original's octets; true if any. */
+bool ex_pa_hide(struct der_str list, const void *original, void *p);
+
+#endif
