@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mech/accept_steps.h"
+#include "mech/audit_event.h"
 #include "mech/codes.h"
 #include "pkcs11/trace.h"
 
@@ -62,9 +63,11 @@ static err_t (*const steps[])(struct accept *) = {
 	mech_accept_checksum,
 	mech_accept_context,
 	mech_accept_delegated,
+	mech_accept_proxy,
 	mech_accept_reply,
 	mech_accept_settle,
 	mech_accept_names,
+	mech_audit_accepted,
 };
 
 static void fini(struct accept *a)
@@ -151,6 +154,7 @@ static OM_uint32 first_leg(OM_uint32 *minor, struct accept *a, const struct outp
 	if (err) {
 		major = mech_fail(minor, a->major, name_key(a, err));
 		trace("accept: refused: %s", err_text(err) ? err_text(err) : "see the status");
+		mech_audit_accept_failed(a, err);
 		mech_accept_error_token(a, err, o->out);
 	} else {
 		major = publish(a, o);

@@ -114,8 +114,13 @@ err_t mech_accept_valid(struct accept *a)
 err_t mech_accept_etypes(struct accept *a)
 {
 	int32_t session = ks_key_etype(a->ticket.key)->id;
-	err_t err;
+	err_t err = 0;
 
+	ks_fips_order(a->policy.fips, a->etypes);
+	if (a->au.subkey_etype)
+		err = ks_fips_check(a->policy.fips, a->au.subkey_etype, "the initiator's subkey");
+	if (err)
+		return err;
 	err = mech_negotiate(a->etypes, a->au.authdata, a->au.subkey_etype, session, &a->etype);
 	if (!err && a->au.subkey_etype && !a->auth.key)
 		err = err_set(KRB5_NOPERM_ETYPE, "the initiator's subkey has enctype %d, which this "

@@ -22,7 +22,11 @@ static err_t check_echo(const struct mech_ctx *c, const struct ks_opened *part)
 err_t mech_accept_third_leg(struct mech_ctx *c, const gss_buffer_t in)
 {
 	struct ks_opened part = { 0 };
-	struct ks_cipher sealed = { USAGE_AP_REP, NULL, 0 };
+	struct ks_cipher sealed = {
+		.usage = USAGE_AP_REP,
+		/* as the first leg's policy was */
+		.on_token = ks_key_exposure(c->session_key) == KS_ON_TOKEN
+	};
 	struct ap_encrypted enc;
 	err_t err;
 

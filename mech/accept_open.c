@@ -74,6 +74,8 @@ struct hunt {
 	size_t n, n_old;
 	const struct ks_entry *gone;     /* its objects are no longer on the token */
 	bool found, tried, misfit;       /* an entry opened it; was there; had another key */
+	const struct ks_entry *refused;  /* by policy, which did not let it be used: */
+	enum ks_conf_fips refused_by;
 };
 
 /* True for an entry that was there, and so was tried, before the keytab was read again. */
@@ -107,8 +109,9 @@ err_t mech_accept_exposure(struct accept *a, int32_t etype)
 static err_t open_with(struct hunt *h, const struct ks_entry *e)
 {
 	struct accept *a = h->a;
-	const struct ks_cipher sealed = {
-		USAGE_TICKET, a->req.ticket.enc.cipher.p, a->req.ticket.enc.cipher.len
+	struct ks_cipher sealed = {
+		.usage = USAGE_TICKET, .p = a->req.ticket.enc.cipher.p,
+		.len = a->req.ticket.enc.cipher.len
 	};
 	struct ks_key *key = NULL;
 	char *name;
@@ -116,10 +119,16 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 
 	h->tried = true;
 	err = mech_policy_of(a->k5, a->cred, e->principal, &a->policy);
+	if (!err && !ks_fips_allows(a->policy.fips, e->etype)) {
+		h->refused = e;
+		h->refused_by = a->policy.fips;
+		return 0;
+	}
 	if (!err)
 		err = mech_accept_exposure(a, e->etype);
 	if (!err)
 		err = ks_keytab_key(a->cred->keytab, e, &key);
+	sealed.on_token = a->policy.on_token;
 	if (!err)
 		err = ks_part_open(key, KS_ENC_TICKET_PART, &sealed, a->cred->session_token,
 				   &a->ticket);
@@ -141,7 +150,7 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	h->found = true;
 	trace("accept: ticket opened with the key of %s kvno %u enctype %d", name,
 	      (unsigned)e->kvno, (int)e->etype);
-	return 0;
+	return ks_fips_check(a->policy.fips, e->etype, "the service's ticket");
 }
 
 static err_t try_exact(struct hunt *h)
@@ -225,6 +234,8 @@ static err_t not_found(struct hunt *h)
 	struct mech_sight sight = { 0 };
 	size_t i;
 
+	if (h->refused && h->refused->etype == h->wish.etype)
+		return ks_fips_check(h->refused_by, h->refused->etype, "the service's ticket");
 	if (h->gone && (!h->misfit || is_wanted(h, h->gone)))
 		return gone(h, keytab);
 	if (h->target.exact)
@@ -265,6 +276,9 @@ static err_t read_ticket(struct accept *a)
 	if (err)
 		return err_set(err, "the ticket for %s is malformed inside (RFC 4120 5.3)",
 			       a->server);
+	err = ks_fips_check(a->policy.fips, a->tkt.key_etype, "the ticket's session key");
+	if (err)
+		return err;
 	if (!a->ticket.key)
 		return err_set(KRB5_NOPERM_ETYPE, "the ticket for %s has a session key of enctype "
 			       "%d, which this module does not do: let the KDC give AES keys",
@@ -293,7 +307,9 @@ err_t mech_accept_authenticator(struct accept *a)
 {
 	static const struct ks_use use = { USAGE_AUTHENTICATOR, KS_OPEN };
 	const struct ap_encrypted *enc = &a->req.auth;
-	const struct ks_cipher sealed = { USAGE_AUTHENTICATOR, enc->cipher.p, enc->cipher.len };
+	const struct ks_cipher sealed = {
+		USAGE_AUTHENTICATOR, enc->cipher.p, enc->cipher.len, a->policy.on_token
+	};
 	err_t err;
 
 	if (enc->etype != ks_key_etype(a->ticket.key)->id)

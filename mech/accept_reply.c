@@ -103,6 +103,7 @@ err_t mech_accept_reply(struct accept *a)
 	struct mech_ctx *c = a->ctx;
 	bool dce = c->flags & GSS_C_DCE_STYLE;
 	struct ks_use use = { USAGE_AP_REP, dce ? KS_SEAL_OPEN : KS_SEAL };
+	struct tok *t = ks_key_token(a->ticket.key);
 	uint8_t *cipher = NULL;
 	uint32_t seq = 0;
 	size_t len = 0;
@@ -114,7 +115,8 @@ err_t mech_accept_reply(struct accept *a)
 	if (!err)
 		err = mech_accept_exposure(a, a->etype);
 	if (!err)
-		err = ks_key_generate(ks_key_token(a->ticket.key), a->etype, &c->acceptor_key);
+		err = a->policy.on_token ? ks_key_generate_hidden(t, a->etype, &c->acceptor_key)
+					 : ks_key_generate(t, a->etype, &c->acceptor_key);
 	if (!err)
 		err = mech_seq_random(&seq);
 	c->send_seq = seq;

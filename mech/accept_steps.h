@@ -88,6 +88,15 @@ MUST err_t mech_accept_settle(struct accept *a);         /* keys to the token */
 
 /* deleg.c: a credential from a forwarded KRB-CRED. */
 MUST err_t mech_accept_delegated(struct accept *a);
+/* a->deleg from a filled MEMORY ccache with ordinary keys, which stays the caller's; a->k5 is to
+ * be fetched again. */
+MUST err_t mech_accept_stock_deleg(struct accept *a, krb5_ccache cc);
+
+/*
+ * accept_proxy.c: where nothing was forwarded and the credential can initiate,
+ * a->deleg is a proxy credential for constrained delegation.
+ */
+MUST err_t mech_accept_proxy(struct accept *a);
 
 /* krberror.c: a framed KRB-ERROR for minor, when the initiator waits for an answer. */
 void mech_accept_error_token(const struct accept *a, err_t minor, gss_buffer_t out);

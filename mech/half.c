@@ -104,4 +104,7 @@ void mech_cred_copied(struct mech_cred *c)
 {
 	if (c->initiator)
 		atomic_store(&c->initiator->copied, true);
+	/* what a proxy credential shares goes into the copy, too */
+	if (c->initiator && c->initiator->parent)
+		atomic_store(&c->initiator->parent->copied, true);
 }

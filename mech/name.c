@@ -44,6 +44,7 @@ void mech_name_free(struct mech_name **n)
 	gss_release_name(&ignored, &(*n)->stock);
 	free((*n)->service);
 	free((*n)->host);
+	free((*n)->cert.value);
 	free(*n);
 	*n = NULL;
 }
@@ -67,6 +68,21 @@ static bool is_host_based(gss_const_OID type)
 {
 	return mech_oid_equal(type, GSS_C_NT_HOSTBASED_SERVICE)
 		|| mech_oid_equal(type, GSS_C_NT_HOSTBASED_SERVICE_X);
+}
+
+/* What the stock name does not tell: how the KDC is to look for the user. */
+static err_t note_type(struct mech_name *n, const gss_buffer_desc *text, gss_const_OID type)
+{
+	n->enterprise = mech_oid_equal(type, GSS_KRB5_NT_ENTERPRISE_NAME);
+	if (!mech_oid_equal(type, GSS_KRB5_NT_X509_CERT))
+		return 0;
+	n->cert.value = malloc(text->length + 1);
+	if (!n->cert.value)
+		return ENOMEM;
+	if (text->length)
+		memcpy(n->cert.value, text->value, text->length);
+	n->cert.length = text->length;
+	return 0;
 }
 
 static bool is_exported(gss_const_OID type)
@@ -168,6 +184,8 @@ OM_uint32 mech_name_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t te
 	err = mech_name_wrap(stock, out);
 	if (!err && is_host_based(type))
 		err = split(*out, text->value, text->length);
+	if (!err)
+		err = note_type(*out, text, type);
 	if (err) {
 		mech_name_free(out);
 		return mech_fail(minor, GSS_S_FAILURE, err);
@@ -191,7 +209,9 @@ err_t mech_name_dup(const struct mech_name *n, struct mech_name **out)
 	if (err)
 		return err;
 	(*out)->client = n->client;
-	if ((n->service && !((*out)->service = strdup(n->service)))
+	(*out)->enterprise = n->enterprise;
+	if ((n->cert.value && note_type(*out, &n->cert, GSS_KRB5_NT_X509_CERT))
+	    || (n->service && !((*out)->service = strdup(n->service)))
 	    || (n->host && !((*out)->host = strdup(n->host)))) {
 		mech_name_free(out);
 		return ENOMEM;

@@ -10,6 +10,8 @@
 struct mech_name {
 	gss_name_t stock;        /* the stock mechanism's MN; always set */
 	char *service, *host;    /* host-based only: "svc" / "svc@host"; host may be NULL */
+	bool enterprise;         /* was given as one: for S4U2Self */
+	gss_buffer_desc cert;    /* the X.509 certificate that it was given as; empty: it was not */
 	bool client;             /* an acceptor's peer without attributes, which its exported form says */
 };
 
