@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mech/codes.h"
+#include "mech/pkinit.h"
 #include "pkcs11/trace.h"
 
 void mech_choice_fini(struct mech_choice *c)
@@ -67,6 +68,11 @@ static krb5_error_code read_expiry(struct mech_choice *c, krb5_const_principal c
 	return code == KRB5_CC_END ? 0 : code;
 }
 
+static bool can_fill(const struct mech_choice *c)
+{
+	return c->keytab || c->identity;
+}
+
 /* Takes the cache's principal for the client; KRB5_FCC_NOFILE: there is no such cache yet. */
 static krb5_error_code scan(struct mech_choice *c, krb5_const_principal want)
 {
@@ -78,8 +84,8 @@ static krb5_error_code scan(struct mech_choice *c, krb5_const_principal want)
 		krb5_free_principal(c->k5, p);
 		return KG_CCACHE_NOMATCH;
 	}
-	/* without a keytab nobody asks when to renew */
-	if (!code && c->keytab)
+	/* without keytab or card nobody asks when to renew */
+	if (!code && can_fill(c))
 		code = read_expiry(c, p);
 	if (code) {
 		krb5_free_principal(c->k5, p);
@@ -144,11 +150,27 @@ static err_t no_key(struct mech_choice *c, krb5_const_principal want)
 	return KRB5_KT_NOTFOUND;
 }
 
-/* The same, after a key imported since the index was read has been looked for. */
-static err_t from_keytab_again(struct mech_choice *c, krb5_const_principal want)
+/* Whom the certificate on the card is for, if that is the wanted one. */
+static err_t from_card(struct mech_choice *c, krb5_const_principal want)
 {
-	err_t err = from_keytab(c, want);
+	krb5_principal p;
+	err_t err = mech_pkinit_client(c->k5, c->identity, want, &p);
 
+	if (err)
+		return err;
+	krb5_free_principal(c->k5, c->client);
+	c->client = p;
+	return 0;
+}
+
+/* The same, after a key imported since the index was read has been looked for. */
+static err_t from_source(struct mech_choice *c, krb5_const_principal want)
+{
+	err_t err;
+
+	if (!c->keytab && c->identity)
+		return from_card(c, want);
+	err = from_keytab(c, want);
 	if (err != KRB5_KT_NOTFOUND || !c->keytab)
 		return err;
 	err = ks_keytab_refresh(c->keytab);
@@ -162,9 +184,9 @@ err_t mech_choice_possible(struct mech_choice *c)
 	krb5_error_code code = krb5_cccol_have_content(c->k5);
 	err_t err;
 
-	if (!code)
+	if (!code || c->identity)
 		return 0;
-	err = from_keytab_again(c, NULL);
+	err = from_source(c, NULL);
 	if (err == KRB5_KT_NOTFOUND && !c->keytab)
 		return mech_krb5_err(c->k5, code);
 	return err;
@@ -200,8 +222,8 @@ err_t mech_choice_ccache(struct mech_choice *c, const char *name, const struct m
 	code = scan(c, pattern);
 	if (code == KG_CCACHE_NOMATCH)
 		err = nomatch(c, name);
-	else if (code == KRB5_FCC_NOFILE && c->keytab)
-		err = from_keytab_again(c, pattern);
+	else if (code == KRB5_FCC_NOFILE && can_fill(c))
+		err = from_source(c, pattern);
 	else
 		err = mech_krb5_err(c->k5, code);
 out:
@@ -246,9 +268,9 @@ static err_t cache_for(struct mech_choice *c, krb5_const_principal want)
 	code = krb5_cc_cache_match(c->k5, (krb5_principal)(uintptr_t)want, &c->cc);
 	if (!code)
 		return mech_krb5_err(c->k5, scan(c, NULL));
-	if (code != KRB5_CC_NOTFOUND || !c->keytab)
+	if (code != KRB5_CC_NOTFOUND || !can_fill(c))
 		return mech_krb5_err(c->k5, code);
-	err = from_keytab_again(c, want);
+	err = from_source(c, want);
 	/* the name wanted may leave open what the keytab says */
 	if (!err && !krb5_cc_cache_match(c->k5, c->client, &c->cc))
 		return mech_krb5_err(c->k5, scan(c, NULL));
@@ -300,6 +322,49 @@ static err_t default_cache(struct mech_choice *c)
 	return 0;
 }
 
+/* ---- cards ---- */
+
+#define CARD_ENTRY "gssp11_identity"
+
+krb5_error_code mech_choice_note_card(krb5_context k5, krb5_ccache cc, const char *uri)
+{
+	krb5_data d = { .data = (char *)(uintptr_t)uri, .length = (unsigned)strcspn(uri, "?") };
+
+	return krb5_cc_set_config(k5, cc, NULL, CARD_ENTRY, &d);
+}
+
+bool mech_choice_of_card(krb5_context k5, krb5_ccache cc, const char *uri)
+{
+	krb5_data d = { 0 };
+	bool is;
+
+	if (krb5_cc_get_config(k5, cc, NULL, CARD_ENTRY, &d))
+		return false;
+	is = d.length == strcspn(uri, "?") && !memcmp(d.data, uri, d.length);
+	krb5_free_data_contents(k5, &d);
+	return is;
+}
+
+err_t mech_choice_card(struct mech_choice *c)
+{
+	krb5_principal chosen;
+	err_t err;
+
+	if (!krb5_cc_default(c->k5, &c->cc) && mech_choice_of_card(c->k5, c->cc, c->identity))
+		return mech_krb5_err(c->k5, scan(c, NULL));
+	if (c->cc)
+		krb5_cc_close(c->k5, c->cc);
+	c->cc = NULL;
+	err = from_card(c, NULL);
+	if (err)
+		return err;
+	chosen = c->client;
+	c->client = NULL;
+	err = cache_for(c, chosen);
+	krb5_free_principal(c->k5, chosen);
+	return err;
+}
+
 err_t mech_choice_target(struct mech_choice *c, const struct mech_name *target)
 {
 	krb5_principal chosen;
@@ -310,7 +375,7 @@ err_t mech_choice_target(struct mech_choice *c, const struct mech_name *target)
 	if (!err && !c->client)
 		err = default_cache(c);
 	if (!err && !c->client)
-		err = from_keytab_again(c, NULL);
+		err = from_source(c, NULL);
 	if (err || c->cc)
 		return err;
 	chosen = c->client;

@@ -1,7 +1,8 @@
 /*
  * Which credential cache an initiator uses.  The rules are the stock
  * mechanism's, so that both come to the same cache; where a client keytab is
- * on a token it counts as the stock mechanism's counts.
+ * on a token it counts as the stock mechanism's counts; and so does an
+ * identity on a card, where there is no such keytab.
  */
 #ifndef GSSP11_CHOICE_H
 #define GSSP11_CHOICE_H
@@ -12,7 +13,8 @@
 struct mech_choice {
 	krb5_context k5;             /* borrowed; no call into the mechanism layer meanwhile */
 	struct ks_keytab *keytab;    /* client keytab on a token, or NULL; borrowed */
-	krb5_ccache cc;              /* may be empty where the keytab can fill it */
+	const char *identity;        /* URI of a card to get tickets with, or NULL; borrowed */
+	krb5_ccache cc;              /* may be empty where keytab or card can fill it */
 	krb5_principal client;
 	krb5_timestamp expire;       /* of what is in cc; 0: nothing is */
 	krb5_timestamp refresh;      /* when to get new tickets; 0: not said */
@@ -31,10 +33,17 @@ MUST err_t mech_choice_name(struct mech_choice *c, const struct mech_name *want)
 /* For a target (NULL: none in particular): .k5identity and its kin, the default, the keytab. */
 MUST err_t mech_choice_target(struct mech_choice *c, const struct mech_name *target);
 
+/* The default cache if its tickets are the card's, else the cache of whom its certificate is for. */
+MUST err_t mech_choice_card(struct mech_choice *c);
+
 void mech_choice_fini(struct mech_choice *c);
 
 /* Is there any key in the keytab, or any cache? */
 MUST err_t mech_choice_possible(struct mech_choice *c);
+
+/* A config entry says that a cache's tickets came with this card; query attributes do not count. */
+MUST krb5_error_code mech_choice_note_card(krb5_context k5, krb5_ccache cc, const char *uri);
+bool mech_choice_of_card(krb5_context k5, krb5_ccache cc, const char *uri);
 
 /* What is in the cache by now. */
 void mech_choice_look_again(struct mech_choice *c);
@@ -43,6 +52,8 @@ void mech_choice_look_again(struct mech_choice *c);
  * Gets initial tickets with the keytab where there are none, or they are past
  * half their life, or about to expire.  Failing to renew what has not expired
  * is no error, and is not tried again for 30 seconds.
+ * With a card: where there are none, or those that came from a card have
+ * expired and nobody needs to be asked for a PIN.
  */
 MUST err_t mech_choice_fill(struct mech_choice *c);
 

@@ -1,4 +1,4 @@
-/* Initial tickets with a client keytab on a token: when, and into which cache. */
+/* Initial tickets with a client keytab on a token or with a card: when, and into which cache. */
 #include "mech/choice.h"
 
 #include <errno.h>
@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/card.h"
 #include "keystore/ccache.h"
 #include "keystore/conf.h"
 #include "mech/exchange.h"
+#include "mech/fips.h"
+#include "mech/pkinit.h"
 #include "pkcs11/trace.h"
 
 enum { RETRY = 30 };             /* seconds */
@@ -39,6 +42,7 @@ static krb5_error_code note_refresh(krb5_context k5, krb5_ccache cc, krb5_timest
 struct fetch {
 	krb5_context k5;                 /* of its own: hooks are set in it */
 	struct mech_exchange *x;
+	struct ks_conf conf;             /* of the client's realm */
 	struct tok *tok;                 /* for session keys */
 	krb5_creds creds;
 	krb5_ccache to;                  /* MEMORY */
@@ -54,44 +58,65 @@ static void fetch_fini(struct fetch *f)
 		krb5_free_context(f->k5);
 	}
 	ks_token_unref(&f->tok);
+	ks_conf_fini(&f->conf);
 }
 
-static err_t open_exchange(struct fetch *f, const struct mech_choice *c)
+static err_t open_exchange(struct fetch *f)
 {
-	struct ks_conf conf;
+	const bool on_token = f->conf.exposure == KS_CONF_ON_TOKEN;
 	err_t err;
 
 	err = krb5_init_context(&f->k5);
-	if (err)
-		return err;
-	err = ks_conf_read(f->k5, c->client->realm.data, &conf);
-	if (err)
-		return err;
-	err = ks_conf_session_token(&conf, &f->tok);
-	if (!err && !f->tok)
-		f->tok = ks_token_ref(ks_keytab_token(c->keytab));
 	if (!err)
-		err = mech_exchange_open(f->k5, f->tok, conf.exposure == KS_CONF_ON_TOKEN, &f->x);
-	ks_conf_fini(&conf);
-	return err;
+		err = mech_exchange_open(f->k5, f->tok, on_token, &f->x);
+	return err ? err : mech_exchange_fips(f->x, f->conf.fips);
 }
 
-static err_t ask_kdc(struct fetch *f, const struct mech_choice *c)
+static err_t ask_with_card(struct fetch *f, const struct mech_choice *c)
 {
+	err_t err;
+
+	err = mech_pkinit_fetch(f->k5, &f->conf, c->identity, c->client, &f->creds);
+	return err ? err : mech_exchange_move(f->x, &f->creds);
+}
+
+/* FAST where it is configured, and then nothing less. */
+static err_t set_armor(struct fetch *f, krb5_get_init_creds_opt *opt)
+{
+	krb5_error_code code;
+
+	if (!f->conf.armor_ccache)
+		return 0;
+	code = krb5_get_init_creds_opt_set_fast_ccache_name(f->k5, opt, f->conf.armor_ccache);
+	if (!code)
+		code = krb5_get_init_creds_opt_set_fast_flags(f->k5, opt, KRB5_FAST_REQUIRED);
+	return mech_krb5_err(f->k5, code);
+}
+
+static err_t ask_with_keytab(struct fetch *f, const struct mech_choice *c)
+{
+	krb5_enctype etypes[SETTINGS_ETYPES_MAX + 1];
 	krb5_get_init_creds_opt *opt = NULL;
 	krb5_keytab surrogates;
 	krb5_error_code code;
 	err_t err;
 
-	err = mech_exchange_client(f->x, c->keytab, c->client, &surrogates);
+	err = f->conf.armor_ccache ? mech_exchange_armor(f->x, f->conf.armor_ccache) : 0;
+	if (!err)
+		err = mech_exchange_client(f->x, c->keytab, c->client, &surrogates);
 	if (err)
 		return err;
 	code = krb5_get_init_creds_opt_alloc(f->k5, &opt);
-	if (!code)
-		code = krb5_get_init_creds_keytab(f->k5, &f->creds, c->client, surrogates, 0, NULL,
-						  opt);
+	if (code)
+		return mech_krb5_err(f->k5, code);
+	err = mech_fips_limit_initial(f->k5, f->conf.fips, opt, etypes);
+	if (!err)
+		err = set_armor(f, opt);
+	if (!err)
+		err = mech_krb5_err(f->k5, krb5_get_init_creds_keytab(f->k5, &f->creds, c->client,
+								      surrogates, 0, NULL, opt));
 	krb5_get_init_creds_opt_free(f->k5, opt);
-	return mech_krb5_err(f->k5, code);
+	return err;
 }
 
 /* Half way between beginning and end. */
@@ -102,9 +127,10 @@ static krb5_timestamp half_life(const krb5_ticket_times *t)
 	return later(start, ((uint32_t)t->endtime - (uint32_t)start) / 2);
 }
 
-static err_t fill_memory(struct fetch *f)
+/* Tickets of a card are not renewed before they have expired. */
+static err_t fill_memory(struct fetch *f, const char *card)
 {
-	krb5_error_code code;
+	krb5_error_code code = 0;
 	err_t err;
 
 	code = krb5_cc_new_unique(f->k5, "MEMORY", NULL, &f->to);
@@ -115,7 +141,8 @@ static err_t fill_memory(struct fetch *f)
 		err = ks_ccache_mark(f->k5, f->to, f->tok);
 	if (err)
 		return err;
-	code = note_refresh(f->k5, f->to, half_life(&f->creds.times));
+	code = card ? mech_choice_note_card(f->k5, f->to, card)
+		    : note_refresh(f->k5, f->to, half_life(&f->creds.times));
 	if (!code)
 		code = krb5_cc_store_cred(f->k5, f->to, &f->creds);
 	return mech_krb5_err(f->k5, code);
@@ -139,26 +166,24 @@ static err_t publish(struct fetch *f, const char *name)
 	return mech_krb5_err(f->k5, code);
 }
 
-static err_t fetch(struct mech_choice *c, const char *name)
+static err_t fetch(struct fetch *f, struct mech_choice *c, const char *name)
 {
-	struct fetch f = { 0 };
 	err_t err;
 
-	err = open_exchange(&f, c);
+	err = open_exchange(f);
 	if (!err)
-		err = ask_kdc(&f, c);
+		err = c->keytab ? ask_with_keytab(f, c) : ask_with_card(f, c);
 	if (!err)
-		err = fill_memory(&f);
+		err = fill_memory(f, c->keytab ? NULL : c->identity);
 	if (!err)
-		err = publish(&f, name);
-	if (!err) {
-		c->expire = f.creds.times.endtime;
-		c->refresh = half_life(&f.creds.times);
-		trace("initiator: initial tickets from client keytab %s, in cache %s",
-		      ks_keytab_name(c->keytab), name);
-	}
-	fetch_fini(&f);
-	return err;
+		err = publish(f, name);
+	if (err)
+		return err;
+	c->expire = f->creds.times.endtime;
+	c->refresh = half_life(&f->creds.times);
+	trace("initiator: initial tickets from %s, in cache %s",
+	      c->keytab ? ks_keytab_name(c->keytab) : "a card", name);
+	return 0;
 }
 
 /* ---- whether to ---- */
@@ -176,23 +201,52 @@ static bool is_due(struct mech_choice *c)
 	return true;
 }
 
+/* Expired, from a card, and got anew without a question. */
+static bool is_due_with_card(struct mech_choice *c)
+{
+	krb5_timestamp now;
+
+	return !krb5_timeofday(c->k5, &now) && !is_before(now, c->expire) &&
+	       ks_card_unattended(c->identity) &&
+	       mech_choice_of_card(c->k5, c->cc, c->identity);
+}
+
+static err_t where_to(struct fetch *f, const struct mech_choice *c)
+{
+	err_t err;
+
+	err = ks_conf_read(c->k5, c->client->realm.data, &f->conf);
+	if (!err && !c->keytab)
+		err = mech_pkinit_allowed(&f->conf);
+	if (!err)
+		err = ks_conf_session_token(&f->conf, &f->tok);
+	if (!err && !f->tok)
+		f->tok = ks_token_ref(ks_keytab_token(c->keytab));
+	return err;
+}
+
 /* One at a time: who had to wait finds the tickets of who went first. */
 static err_t fetch_in_turn(struct mech_choice *c)
 {
-	const bool missing = !c->expire;
+	const krb5_timestamp before = c->expire;
+	struct fetch f = { 0 };
 	char *name = NULL;
 	err_t err;
 	int turn;
 
-	err = mech_krb5_err(c->k5, krb5_cc_get_full_name(c->k5, c->cc, &name));
+	err = where_to(&f, c);
+	if (!err)
+		err = mech_krb5_err(c->k5, krb5_cc_get_full_name(c->k5, c->cc, &name));
 	if (err)
-		return err;
-	turn = ks_ticket_turn(ks_keytab_token(c->keytab));
-	if (missing)
+		goto out;
+	turn = ks_ticket_turn(f.tok);
+	if (!before || !c->keytab)
 		mech_choice_look_again(c);
-	if (!missing || !c->expire)
-		err = fetch(c, name);
+	if (c->expire == before)
+		err = fetch(&f, c, name);
 	ks_ticket_turn_end(&turn);
+out:
+	fetch_fini(&f);
 	krb5_free_string(c->k5, name);
 	return err;
 }
@@ -201,10 +255,12 @@ err_t mech_choice_fill(struct mech_choice *c)
 {
 	err_t err;
 
-	if (!c->keytab || (c->expire && !is_due(c)))
+	if (!c->keytab && !c->identity)
+		return 0;
+	if (c->expire && !(c->keytab ? is_due(c) : is_due_with_card(c)))
 		return 0;
 	err = fetch_in_turn(c);
-	if (!err || !c->expire)
+	if (!err || !c->expire || !c->keytab)
 		return err;
 	trace("initiator: tickets could not be renewed: %s", err_text(err) ? err_text(err) : "");
 	return 0;

@@ -57,6 +57,7 @@ void mech_cred_free(struct mech_cred **cp)
 	mech_initiator_free(&c->initiator);
 	ks_keytab_unref(&c->keytab);
 	ks_keytab_unref(&c->client_keytab);
+	free(c->identity);
 	ks_token_unref(&c->session_token);
 	ks_conf_fini(&c->conf);
 	free(c->realm);

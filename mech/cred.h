@@ -31,6 +31,7 @@ struct mech_cred {
 
 	/* the initiator's half, as far as keys on a token have to do with it (initiator.h) */
 	struct ks_keytab *client_keytab;  /* on a token: gets initial tickets; NULL: none */
+	char *identity;              /* URI of a card to get tickets with; NULL: none */
 	struct mech_initiator *initiator; /* own tickets in a private cache, or NULL */
 	char *ccache;                /* chosen, "TYPE:residual"; NULL = by stock; under lock */
 	bool deferred;               /* not chosen until the target is known; under lock */

@@ -116,8 +116,9 @@ struct plan {
 	char *uri;               /* the acceptor's keytab, if it is on a token */
 	char *verify_uri;        /* the keytab to verify a password with, if it is on a token */
 	char *client_uri;        /* the client keytab, if it is on a token */
-	bool client_named;       /* by the store */
-	bool hide, hide_client;  /* the stock mechanism must not see the keytab's name */
+	char *identity;          /* the card that gets tickets, if there is no such keytab */
+	bool client_named;       /* keytab or card, by the store */
+	bool hide, hide_client, hide_identity;  /* the stock mechanism must not see the keytab's name */
 	struct mech_stored s;
 };
 
@@ -126,6 +127,7 @@ static void plan_fini(struct plan *p)
 	free(p->uri);
 	free(p->verify_uri);
 	free(p->client_uri);
+	free(p->identity);
 }
 
 static bool on_a_token(const char *keytab_name)
@@ -165,16 +167,36 @@ static err_t token_keytab(const char *named, err_t (*fallback)(krb5_context, cha
 	return mech_krb5(&k5) ? 0 : fallback(k5, uri);
 }
 
+/* The store's identity, else the configured one. */
+static err_t plan_identity(const struct mech_wish *w, const char *named, struct plan *p)
+{
+	krb5_context k5;
+
+	if (named) {
+		p->client_named = true;
+		p->identity = strdup(named);
+		return p->identity ? 0 : ENOMEM;
+	}
+	/* a libkrb5 that does not start is for the stock mechanism to report */
+	return mech_krb5(&k5) ? 0 : mech_cred_config_identity(k5, w->name, &p->identity);
+}
+
 /* A password does without: then the store may not name one. */
 static err_t plan_client(const struct mech_wish *w, struct plan *p)
 {
 	bool ignored, *token = &p->hide_client;
 	const char *named = first_keytab(w->store, "client_keytab", token);
+	const char *identity = first_keytab(w->store, "identity", &ignored);
+	err_t err;
 
+	p->hide_identity = identity != NULL;
 	if (w->usage == GSS_C_ACCEPT || w->password || first_keytab(w->store, "password", &ignored))
 		return 0;
 	p->client_named = named != NULL;
-	return token_keytab(named, ks_conf_client_uri, &p->client_uri);
+	err = identity ? 0 : token_keytab(named, ks_conf_client_uri, &p->client_uri);
+	if (err || p->client_uri || named)
+		return err;
+	return plan_identity(w, identity, p);
 }
 
 /* *ours: a key on a token has a part in it. */
@@ -192,7 +214,7 @@ static err_t make_plan(const struct mech_wish *w, struct plan *p, bool *ours)
 	if (!err && first_keytab(w->store, "verify", &ignored))
 		err = token_keytab(named, mech_cred_configured_uri, &p->verify_uri);
 	p->hide = p->hide || p->uri;
-	*ours = p->hide || p->hide_client || p->verify_uri || p->client_uri;
+	*ours = p->hide || p->hide_client || p->verify_uri || p->client_uri || p->hide_identity;
 	return err;
 }
 
@@ -201,7 +223,7 @@ static OM_uint32 acquire_stock(OM_uint32 *minor, const struct mech_wish *w, cons
 			       gss_cred_id_t *out, OM_uint32 *time_rec)
 {
 	gss_cred_usage_t usage = p->uri ? GSS_C_INITIATE : w->usage;
-	const char *drop[5] = { NULL };
+	const char *drop[6] = { NULL };
 	gss_key_value_set_desc *store = NULL;
 	OM_uint32 major;
 	size_t n = 0;
@@ -213,6 +235,8 @@ static OM_uint32 acquire_stock(OM_uint32 *minor, const struct mech_wish *w, cons
 	}
 	if (p->hide_client)
 		drop[n++] = "client_keytab";
+	if (p->hide_identity)
+		drop[n++] = "identity";
 	if (p->verify_uri)
 		drop[n] = "verify";
 	err = mech_store_without(w->store, drop, &store);
@@ -260,33 +284,96 @@ static void note_cache(struct mech_cred *c, const struct mech_wish *w)
 		c->ccache = strdup(name);
 }
 
-/* c's initiator half: with the client keytab on a token, or the stock mechanism's. */
+/* A stock credential for the wish whose tickets are in this cache by now. */
+static OM_uint32 stock_with(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
+			    char *ccache, gss_cred_id_t *out, OM_uint32 *time_rec)
+{
+	static const char *const replaced[] = { "ccache", "password", "verify" };
+	gss_key_value_element_desc elems[8];
+	gss_key_value_set_desc store = { 0, elems };
+	struct mech_wish filled = *w;
+	size_t k;
+
+	for (OM_uint32 i = 0; w->store && i < w->store->count && store.count < 7; i++) {
+		for (k = 0; k < 3 && strcmp(w->store->elements[i].key, replaced[k]); k++)
+			;
+		if (k == 3)
+			elems[store.count++] = w->store->elements[i];
+	}
+	elems[store.count++] = (gss_key_value_element_desc){ "ccache", ccache };
+	filled.store = &store;
+	filled.password = NULL;
+	return acquire_stock(minor, &filled, p, out, time_rec);
+}
+
+/* The tickets first, in a cache; then the stock mechanism finds them there. */
+static OM_uint32 card_half(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
+			   struct mech_cred *c, OM_uint32 *time_rec)
+{
+	OM_uint32 major = mech_cred_card(minor, c, w, p->identity, p->client_named);
+
+	if (GSS_ERROR(major) || !c->ccache)
+		return major;
+	return stock_with(minor, w, p, c->ccache, &c->stock, time_rec);
+}
+
+/* A password's tickets: their keys go to the token; an acceptor's half needs what is stock's. */
+static OM_uint32 password_half(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
+			       struct mech_cred *c, OM_uint32 *time_rec)
+{
+	struct tok *tok;
+	OM_uint32 major, ignored;
+	err_t err;
+
+	err = mech_password_token(w->name, &tok);
+	if (err)
+		return mech_fail(minor, mech_major(err), err);
+	major = acquire_verified(minor, w, p, &c->stock, time_rec);
+	if (GSS_ERROR(major) || !tok)
+		goto out;
+	err = mech_initiator_adopt(c->stock, tok, &c->initiator);
+	gss_release_cred(&ignored, &c->stock);
+	if (err)
+		major = mech_fail(minor, mech_major(err), err);
+	else if (w->usage == GSS_C_BOTH && !p->uri)
+		major = stock_with(minor, w, p, c->initiator->ccache, &c->stock, NULL);
+out:
+	ks_token_unref(&tok);
+	return major;
+}
+
+static bool has_password(const struct mech_wish *w)
+{
+	bool ignored;
+
+	return w->password || first_keytab(w->store, "password", &ignored);
+}
+
+/* c's initiator half: with client keytab or card, or else the stock mechanism's. */
 static OM_uint32 initiator_half(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
 				struct mech_cred *c, OM_uint32 *time_rec)
 {
-	OM_uint32 major;
+	OM_uint32 major = GSS_S_COMPLETE;
 
-	if (p->client_uri) {
+	if (p->client_uri)
 		major = mech_cred_client(minor, c, w, p->client_uri, p->client_named, time_rec);
-		if (GSS_ERROR(major) || c->client_keytab)
-			return major;
-	}
-	major = acquire_verified(minor, w, p, &c->stock, time_rec);
-	if (!GSS_ERROR(major))
+	else if (p->identity)
+		major = card_half(minor, w, p, c, time_rec);
+	if (GSS_ERROR(major) || c->client_keytab || c->stock)
+		return major;
+	if (w->name && w->usage != GSS_C_ACCEPT && has_password(w))
+		major = password_half(minor, w, p, c, time_rec);
+	else
+		major = acquire_verified(minor, w, p, &c->stock, time_rec);
+	if (!GSS_ERROR(major) && !c->initiator)
 		note_cache(c, w);
 	return major;
 }
 
-/*
- * The stock mechanism's acceptor beside tickets of a client keytab on a token:
- * the tickets first, then all at once from their cache.
- */
+/* The stock mechanism's acceptor beside tickets of a client keytab on a token. */
 static OM_uint32 stock_acceptor(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
 				struct mech_cred *c, OM_uint32 *time_rec)
 {
-	gss_key_value_element_desc elems[8];
-	gss_key_value_set_desc store = { 0, elems };
-	struct mech_wish both = *w;
 	struct mech_half h;
 	OM_uint32 major;
 
@@ -294,12 +381,7 @@ static OM_uint32 stock_acceptor(OM_uint32 *minor, const struct mech_wish *w, con
 	if (GSS_ERROR(major))
 		return major;
 	mech_half_put(&h);
-	for (OM_uint32 i = 0; w->store && i < w->store->count && store.count < 7; i++)
-		if (strcmp(w->store->elements[i].key, "ccache"))
-			elems[store.count++] = w->store->elements[i];
-	elems[store.count++] = (gss_key_value_element_desc){ "ccache", c->ccache };
-	both.store = &store;
-	return acquire_stock(minor, &both, p, &c->stock, time_rec);
+	return stock_with(minor, w, p, c->ccache, &c->stock, time_rec);
 }
 
 static OM_uint32 pass_through(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,

@@ -9,6 +9,7 @@
  * settings alone.  Kvnos are not in it: the keytab's keys are replaced while
  * blobs lie about, and a credential stands for whichever are there.
  */
+#include "mech/audit_event.h"
 #include "mech/codes.h"
 #include "mech/cred_export.h"
 #include "mech/initiator.h"
@@ -139,7 +140,7 @@ static OM_uint32 put_body(OM_uint32 *minor, struct wr *w, struct mech_cred *c)
 OM_uint32 mech_cred_export(OM_uint32 *minor, struct mech_cred *c, gss_buffer_t token)
 {
 	struct tok *t = mech_export_token(c);
-	OM_uint32 major;
+	OM_uint32 major, ignored;
 	struct wr w;
 	err_t err;
 
@@ -150,6 +151,9 @@ OM_uint32 mech_cred_export(OM_uint32 *minor, struct mech_cred *c, gss_buffer_t t
 		return major;
 	}
 	err = mech_blob_finish(&w, t, token);
+	err = mech_audit_blob("export", "credential", t, c->princ, err);
+	if (err)
+		gss_release_buffer(&ignored, token);
 	return err ? mech_fail(minor, GSS_S_FAILURE, err) : major;
 }
 
@@ -302,6 +306,7 @@ OM_uint32 mech_cred_import(OM_uint32 *minor, gss_const_OID mech, gss_buffer_t to
 	b.token = t;
 	if (!err && b.usage != GSS_C_INITIATE)
 		err = get_keytab(&b, t, &kt);
+	err = mech_audit_blob("import", "credential", t, NULL, err);
 	major = err ? mech_fail(minor, mech_blob_major(err), err)
 		    : build(minor, mech, &b, kt, out);
 	if (GSS_ERROR(major))

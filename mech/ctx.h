@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "keystore/fips.h"
 #include "keystore/key.h"
 #include "mech/name.h"
 #include "mech/seq.h"
@@ -53,6 +54,7 @@ struct mech_ctx {
 	uint64_t send_seq;
 	struct mech_seq recv;
 	uint32_t dce_seq;        /* own number that the DCE third leg must echo */
+	enum ks_conf_fips fips;  /* of an initiator: what the AP-REP may bring */
 	krb5_timestamp ctime;    /* of the authenticator: what the AP-REP must echo */
 	int32_t cusec;
 };
@@ -92,6 +94,9 @@ OM_uint32 mech_ctx_inquire_oid(OM_uint32 *minor, const struct mech_ctx *c, gss_c
  */
 OM_uint32 mech_ctx_prf(OM_uint32 *minor, const struct mech_ctx *c, int which,
 		       const gss_buffer_desc *in, ssize_t len, gss_buffer_t out);
+
+/* A copy of these octets as the set's next member; the set is made where there is none. */
+OM_uint32 mech_set_add(OM_uint32 *minor, const void *p, size_t len, gss_buffer_set_t *set);
 
 /*
  * The context's keys in the clear, by policy export alone: the key that

@@ -4,6 +4,7 @@
  * (keystore/handover.h).  Its body is the fields of ctx_fields.h, then the
  * references to the two keys (docs/blob-format.md).
  */
+#include "mech/audit_event.h"
 #include "mech/blob.h"
 #include "mech/codes.h"
 #include "mech/ctx.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "keystore/fips.h"
 #include "keystore/handover.h"
 
 enum { N_KEYS = 2 };             /* initiator's and acceptor's */
@@ -74,7 +76,9 @@ OM_uint32 mech_ctx_export(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buffer_t t
 				 err_set(ERR_UNSUPPORTED, "the mechanism layer keeps contexts in "
 					 "another form than this version knows: nobody could import "
 					 "what would be exported"));
-	err = make_blob(c, token);
+	err = mech_audit_blob("export", "context", NULL, c->here, 0);
+	if (!err)
+		err = make_blob(c, token);
 	if (err)
 		return mech_fail(minor, err == ERR_UNSUPPORTED ? GSS_S_UNAVAILABLE : GSS_S_FAILURE,
 				 err);
@@ -111,11 +115,18 @@ static err_t check_policy(const struct mech_ctx *c, struct ks_handover *h)
 	const char *realm = c->here && c->here->realm.length ? c->here->realm.data : NULL;
 	struct mech_policy p = { 0 };
 	krb5_context k5;
+	int32_t etype;
+	size_t i;
 	err_t err;
 
 	err = mech_krb5(&k5);
 	if (!err)
 		err = mech_policy_read(k5, realm, &p);
+	for (i = 0; !err && i < N_KEYS; i++) {
+		etype = ks_handover_etype(h, i);
+		if (etype)
+			err = ks_fips_check(p.fips, etype, "an exported context's key");
+	}
 	if (!err && p.on_token && ks_handover_exposure(h) != KS_ON_TOKEN)
 		err = err_set(ERR_POLICY, "this context's keys passed through the exporter's memory, "
 			      "and exposure = on-token refuses that");
@@ -166,6 +177,7 @@ OM_uint32 mech_ctx_import(OM_uint32 *minor, const gss_buffer_desc *token, struct
 		err = check_policy(c, h);
 	if (!err)
 		err = take_keys(c, h, t);
+	err = mech_audit_blob("import", "context", t, c ? c->here : NULL, err);
 	ks_handover_free(&h);
 	ks_token_unref(&t);
 	if (err) {

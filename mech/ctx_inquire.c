@@ -101,7 +101,7 @@ OM_uint32 mech_ctx_inquire(OM_uint32 *minor, const struct mech_ctx *c,
 #define EXT "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05"
 #define EXT_LEN (sizeof(EXT) - 1)
 
-static OM_uint32 add(OM_uint32 *minor, const void *p, size_t len, gss_buffer_set_t *set)
+OM_uint32 mech_set_add(OM_uint32 *minor, const void *p, size_t len, gss_buffer_set_t *set)
 {
 	gss_buffer_desc b = { len, (void *)(uintptr_t)p };
 
@@ -111,13 +111,13 @@ static OM_uint32 add(OM_uint32 *minor, const void *p, size_t len, gss_buffer_set
 static OM_uint32 ticket_flags(OM_uint32 *minor, const struct mech_ctx *c, gss_const_OID what,
 			      gss_buffer_set_t *set)
 {
-	return add(minor, &c->ticket_flags, sizeof(c->ticket_flags), set);
+	return mech_set_add(minor, &c->ticket_flags, sizeof(c->ticket_flags), set);
 }
 
 static OM_uint32 authtime(OM_uint32 *minor, const struct mech_ctx *c, gss_const_OID what,
 			  gss_buffer_set_t *set)
 {
-	return add(minor, &c->authtime, sizeof(c->authtime), set);
+	return mech_set_add(minor, &c->authtime, sizeof(c->authtime), set);
 }
 
 static OM_uint32 sasl_ssf(OM_uint32 *minor, const struct mech_ctx *c, gss_const_OID what,
@@ -128,7 +128,7 @@ static OM_uint32 sasl_ssf(OM_uint32 *minor, const struct mech_ctx *c, gss_const_
 
 	wr_init(&w, be, sizeof(be));
 	wr_be32(&w, ks_key_etype(mech_ctx_send_key(c))->ssf);
-	return add(minor, be, sizeof(be), set);
+	return mech_set_add(minor, be, sizeof(be), set);
 }
 
 /* The base 128 number behind the OID; 0 when that is not one number. */
@@ -160,7 +160,7 @@ static OM_uint32 authdata(OM_uint32 *minor, const struct mech_ctx *c, gss_const_
 				 err_set(ENOENT, "the question names no type of authorization data"));
 	while (major == GSS_S_COMPLETE && mech_ap_next(&list, &pair)) {
 		if (pair.type == type)
-			major = add(minor, pair.value.p, pair.value.len, set);
+			major = mech_set_add(minor, pair.value.p, pair.value.len, set);
 	}
 	if (GSS_ERROR(major))
 		gss_release_buffer_set(&ignored, set);

@@ -21,13 +21,6 @@ static OM_uint32 refuse(OM_uint32 *minor, err_t err)
 	return mech_fail(minor, policy ? GSS_S_UNAVAILABLE : GSS_S_FAILURE, err);
 }
 
-static OM_uint32 add(OM_uint32 *minor, const void *p, size_t len, gss_buffer_set_t *set)
-{
-	gss_buffer_desc b = { len, (void *)(uintptr_t)p };
-
-	return gss_add_buffer_set_member(minor, &b, set);
-}
-
 /* The caller's buffer set is the only place outside locked memory. */
 static OM_uint32 give(OM_uint32 *minor, struct ks_key *k, gss_buffer_set_t *set)
 {
@@ -41,9 +34,9 @@ static OM_uint32 give(OM_uint32 *minor, struct ks_key *k, gss_buffer_set_t *set)
 	if (err)
 		return refuse(minor, err);
 	oid[sizeof(oid) - 2] = (uint8_t)ks_key_etype(k)->id;
-	major = add(minor, octets->data, octets->len, set);
+	major = mech_set_add(minor, octets->data, octets->len, set);
 	if (!GSS_ERROR(major))
-		major = add(minor, oid, sizeof(oid) - 1, set);
+		major = mech_set_add(minor, oid, sizeof(oid) - 1, set);
 	secret_free(&octets);
 	if (!GSS_ERROR(major))
 		return major;
@@ -122,6 +115,12 @@ static void lucid_free(gss_krb5_lucid_context_v1_t **lp)
 	free(l);
 }
 
+static err_t no_key(void)
+{
+	return err_set(EINVAL, "a lucid context holds the initiator's key, and this context has none "
+		       "that could be given out");
+}
+
 static err_t lucid_make(const struct mech_ctx *c, gss_krb5_lucid_context_v1_t **out)
 {
 	gss_krb5_lucid_context_v1_t *l = calloc(1, sizeof(*l));
@@ -136,7 +135,7 @@ static err_t lucid_make(const struct mech_ctx *c, gss_krb5_lucid_context_v1_t **
 	l->send_seq = c->send_seq;
 	l->recv_seq = c->recv.base;
 	l->protocol = CFX;
-	err = c->initiator_key ? lucid_key(c->initiator_key, &l->cfx_kd.ctx_key) : EINVAL;
+	err = c->initiator_key ? lucid_key(c->initiator_key, &l->cfx_kd.ctx_key) : no_key();
 	if (!err && c->acceptor_key) {
 		err = lucid_key(c->acceptor_key, &l->cfx_kd.acceptor_subkey);
 		l->cfx_kd.have_acceptor_subkey = 1;
@@ -162,7 +161,7 @@ OM_uint32 mech_ctx_lucid(OM_uint32 *minor, const struct mech_ctx *c, gss_const_O
 	err = lucid_make(c, &l);
 	if (err)
 		return refuse(minor, err);
-	major = add(minor, &l, sizeof(l), set);
+	major = mech_set_add(minor, &l, sizeof(l), set);
 	if (GSS_ERROR(major))
 		lucid_free(&l);
 	return major;

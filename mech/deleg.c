@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "keystore/ccache.h"
 #include "mech/initiator.h"
@@ -17,6 +18,7 @@
 #include "pkcs11/trace.h"
 
 #define CRED_MAX (64 * 1024)     /* octets of a KRB-CRED: its length has 16 bits */
+#define KEEP_MAX (7 * 86400)     /* seconds that a forwarded key is kept, unless the own ticket is longer */
 
 /* Plaintext of EncKrbCredPart; p points into buf, which is wiped and freed as a whole. */
 struct opened {
@@ -107,6 +109,10 @@ static err_t read_creds(krb5_context k5, const struct ap_cred *msg, struct der_s
 	free(p);
 	if (!err && !(*out && **out))
 		err = err_set(KRB5_CC_NOTFOUND, "the client forwarded an empty set of credentials");
+	/* the client writes this name: in a cache it would be an entry of the configuration */
+	if (!err && krb5_is_config_principal(k5, (**out)->server))
+		err = err_set(KRB5KRB_AP_WRONG_PRINC, "the client forwarded no ticket but an entry of a "
+			      "credential cache's configuration");
 	return err;
 }
 
@@ -178,8 +184,7 @@ static err_t acquire(gss_const_OID mech, const char *ccache, gss_cred_id_t *out)
 	return err;
 }
 
-/* From a filled MEMORY ccache to a credential handle; the ccache is destroyed. */
-static err_t credential_of(struct accept *a, krb5_ccache cc)
+err_t mech_accept_stock_deleg(struct accept *a, krb5_ccache cc)
 {
 	char *name = NULL;
 	krb5_error_code code = krb5_cc_get_full_name(a->k5, cc, &name);
@@ -221,7 +226,7 @@ static err_t import_cred(struct accept *a, const struct ap_cred *msg, struct der
 	if (!err)
 		err = fill_ccache(own, creds[0], &cc);
 	if (!err)
-		err = credential_of(a, cc);
+		err = mech_accept_stock_deleg(a, cc);
 	if (cc)
 		krb5_cc_destroy(own, cc);
 	krb5_free_tgt_creds(own, creds);
@@ -236,6 +241,10 @@ static err_t accept_plain(struct accept *a, const struct ap_cred *msg)
 	struct opened o = { 0 };
 	err_t err;
 
+	if (a->policy.on_token)
+		return err_set(ERR_POLICY, "exposure = on-token: with delegation = plain a forwarded "
+			       "credential's session key would lie in host memory; use delegation = "
+			       "token, or delegation = refuse");
 	trace("accept: forwarded credential goes to a MEMORY ccache: its keys are in host memory "
 	      "(delegation = plain)");
 	err = open_any(a, &msg->enc, &o);
@@ -257,7 +266,9 @@ static err_t open_with(struct ks_key *key, const struct accept *a, const struct 
 		       struct ks_opened *o)
 {
 	static const struct ks_use use = { USAGE_KRB_CRED, KS_OPEN };
-	const struct ks_cipher in = { USAGE_KRB_CRED, enc->cipher.p, enc->cipher.len };
+	const struct ks_cipher in = {
+		USAGE_KRB_CRED, enc->cipher.p, enc->cipher.len, a->policy.on_token
+	};
 	err_t err;
 
 	if (!key || enc->etype != ks_key_etype(key)->id)
@@ -269,9 +280,14 @@ static err_t open_with(struct ks_key *key, const struct accept *a, const struct 
 /* Not encrypted of its own: what lies in the token's buffer is the caller's, so a copy is wiped. */
 static err_t take_bare(const struct accept *a, const struct ap_encrypted *enc, struct ks_opened *o)
 {
-	uint8_t *copy = malloc(enc->cipher.len + 1);
+	uint8_t *copy;
 	err_t err;
 
+	if (a->policy.on_token)
+		return err_set(ERR_POLICY, "exposure = on-token: the forwarded credential came without "
+			       "encryption of its own, its session key in host memory; forward it "
+			       "encrypted, or use delegation = refuse");
+	copy = malloc(enc->cipher.len + 1);
 	if (!copy)
 		return err_set(ENOMEM, "out of memory reading the forwarded credential");
 	trace("accept: the forwarded credential came without encryption of its own");
@@ -291,6 +307,9 @@ static err_t open_holed(const struct accept *a, const struct ap_encrypted *enc,
 		err = open_with(a->ticket.key, a, enc, o);
 	if (err == KRB5KRB_AP_ERR_BAD_INTEGRITY)
 		err = take_bare(a, enc, o);
+	if (!err)
+		err = ks_fips_check(a->policy.fips, o->key_etype,
+				    "the forwarded credential's session key");
 	if (!err && !o->key)
 		err = err_set(KRB5_BAD_ENCTYPE, "delegation = token: the forwarded credential has a "
 			      "session key of enctype %d, which is not kept on tokens",
@@ -298,11 +317,32 @@ static err_t open_holed(const struct accept *a, const struct ap_encrypted *enc,
 	return err;
 }
 
+/*
+ * When the ticket ends is the client's word, nobody has signed it: a key that
+ * stays for years would take its place in the vault from others.
+ */
+static krb5_timestamp keep_until(const struct accept *a, krb5_timestamp told)
+{
+	const uint32_t ticket = (uint32_t)a->tkt.endtime;
+	uint32_t limit = (uint32_t)time(NULL) + KEEP_MAX;
+
+	limit = ticket > limit ? ticket : limit;
+	if ((uint32_t)told <= limit)
+		return told;
+	trace("accept: the forwarded ticket is said to end later than any: its key is kept for %d days",
+	      KEEP_MAX / 86400);
+	return (krb5_timestamp)limit;
+}
+
 /* The ticket with a surrogate in place of its session key. */
 static err_t place_key(krb5_context k5, const struct accept *a, struct ks_key *key, krb5_creds *c)
 {
-	err_t err = ks_ccache_place(k5, key, c, a->policy.on_token);
+	const krb5_timestamp told = c->times.endtime;
+	err_t err;
 
+	c->times.endtime = keep_until(a, told);
+	err = ks_ccache_place(k5, key, c, a->policy.on_token);
+	c->times.endtime = told;
 	return err ? err_prefix(err, "delegation = token: the forwarded credential's session key")
 		   : 0;
 }
@@ -358,8 +398,8 @@ static err_t accept_on_token(struct accept *a, const struct ap_cred *msg)
 	if (msg->n != 1)
 		return err_set(ERR_UNSUPPORTED, "delegation = token: the client forwarded %zu tickets "
 			       "in one message, and only one is taken", msg->n);
-	trace("accept: the forwarded credential's session key goes to token \"%s\", exposure "
-	      "transient", ks_token_label(token_for(a)));
+	trace("accept: the forwarded credential's session key goes to token \"%s\", exposure %s",
+	      ks_token_label(token_for(a)), a->policy.on_token ? "on-token" : "transient");
 	err = open_holed(a, &msg->enc, &o);
 	if (!err)
 		err = import_holed(a, msg, &o);
@@ -376,6 +416,12 @@ err_t mech_accept_delegated(struct accept *a)
 		return 0;
 	if (a->policy.delegation == KS_CONF_DELEG_REFUSE) {
 		trace("accept: forwarded credential dropped: delegation = refuse");
+		return 0;
+	}
+	if (a->policy.fips >= KS_FIPS_STRICT_MECHANISMS &&
+	    a->policy.delegation == KS_CONF_DELEG_PLAIN) {
+		trace("accept: forwarded credential dropped: fips = %s refuses delegation = plain, "
+		      "which leaves its key to libkrb5", ks_fips_word(a->policy.fips));
 		return 0;
 	}
 	err = mech_ap_cred_read(a->krb_cred.p, a->krb_cred.len, &msg);

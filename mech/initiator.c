@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "keystore/ccache.h"
 #include "mech/choice.h"
@@ -29,7 +30,9 @@ static void drop_cache(krb5_context k5, struct mech_initiator *i)
 
 	if (krb5_cc_resolve(k5, i->ccache, &cc))
 		return;
-	if (!atomic_load(&i->copied) && ks_ccache_destroy_keys(k5, cc, i->tok, &n))
+	if (!atomic_load(&i->copied) && i->process == getpid() &&
+	    (i->impersonator ? ks_ccache_destroy_others(k5, cc, i->tok, i->impersonator, &n)
+			     : ks_ccache_destroy_keys(k5, cc, i->tok, &n)))
 		trace("initiator: session keys of a released credential stay on the token until "
 		      "their tickets expire");
 	krb5_cc_destroy(k5, cc);
@@ -49,6 +52,9 @@ void mech_initiator_free(struct mech_initiator **ip)
 	if (i->own_ccache && i->ccache && !mech_krb5(&k5))
 		drop_cache(k5, i);
 	krb5_free_principal(NULL, i->client);
+	krb5_free_principal(NULL, i->impersonator);
+	mech_initiator_free(&i->parent);
+	ks_key_unref(&i->evidence);
 	ks_keytab_unref(&i->keytab);
 	ks_token_unref(&i->tok);
 	ks_conf_fini(&i->conf);
@@ -56,8 +62,30 @@ void mech_initiator_free(struct mech_initiator **ip)
 	free(i);
 }
 
-/* Of a cache that holds surrogates of tok. */
-static err_t make(krb5_context k5, krb5_ccache cc, struct tok *tok, struct mech_initiator **out)
+/* The config entry of proxy credentials is libkrb5's own; without it this is none. */
+static err_t read_impersonator(krb5_context k5, krb5_ccache cc, struct mech_initiator *i)
+{
+	krb5_data d = { 0 };
+	char *name;
+	err_t err;
+
+	if (krb5_cc_get_config(k5, cc, NULL, "proxy_impersonator", &d))
+		return 0;
+	name = strndup(d.length ? d.data : "", d.length);
+	krb5_free_data_contents(k5, &d);
+	err = name ? mech_krb5_err(k5, krb5_parse_name(k5, name, &i->impersonator)) : ENOMEM;
+	free(name);
+	return err;
+}
+
+/* Whose realm's settings count: the user of a proxy credential may be from anywhere. */
+static krb5_principal acts(const struct mech_initiator *i)
+{
+	return i->impersonator ? i->impersonator : i->client;
+}
+
+err_t mech_initiator_on(krb5_context k5, krb5_ccache cc, struct tok *tok,
+			struct mech_initiator **out)
 {
 	struct mech_initiator *i = calloc(1, sizeof(*i));
 	char *name = NULL;
@@ -67,12 +95,15 @@ static err_t make(krb5_context k5, krb5_ccache cc, struct tok *tok, struct mech_
 	if (!i)
 		return err_set(ENOMEM, "out of memory for a credential");
 	atomic_init(&i->refs, 1);
+	i->process = getpid();
 	i->tok = ks_token_ref(tok);
 	err = mech_krb5_err(k5, krb5_cc_get_principal(k5, cc, &i->client));
 	if (!err)
 		err = mech_krb5_err(k5, krb5_cc_get_full_name(k5, cc, &name));
 	if (!err)
-		err = ks_conf_read(k5, i->client->realm.data, &i->conf);
+		err = read_impersonator(k5, cc, i);
+	if (!err)
+		err = ks_conf_read(k5, acts(i)->realm.data, &i->conf);
 	if (!err && !(i->ccache = strdup(name)))
 		err = err_set(ENOMEM, "out of memory for a credential");
 	krb5_free_string(k5, name);
@@ -104,7 +135,7 @@ err_t mech_initiator_new(krb5_creds *creds, struct tok *tok, struct mech_initiat
 	if (!err)
 		err = ks_ccache_mark(k5, cc, tok);
 	if (!err)
-		err = make(k5, cc, tok, out);
+		err = mech_initiator_on(k5, cc, tok, out);
 	if (!err) {
 		(*out)->own_ccache = true;
 		krb5_cc_close(k5, cc);
@@ -162,7 +193,7 @@ static err_t of_choice(struct mech_choice *c, struct mech_initiator **out)
 		return 0;
 	err = find_owner(c, &id, &tok);
 	if (!err)
-		err = make(c->k5, c->cc, tok, out);
+		err = mech_initiator_on(c->k5, c->cc, tok, out);
 	if (!err && c->keytab)
 		(*out)->keytab = ks_keytab_ref(c->keytab);
 	ks_token_unref(&tok);
@@ -221,6 +252,32 @@ err_t mech_initiator_copy(gss_cred_id_t stock, struct mech_initiator **out)
 	return err;
 }
 
+err_t mech_initiator_adopt(gss_cred_id_t stock, struct tok *tok, struct mech_initiator **out)
+{
+	struct mech_choice c = { 0 };
+	struct ks_adopted count;
+	err_t err;
+
+	*out = NULL;
+	err = krb5_init_context(&c.k5);
+	if (err)
+		return err;
+	err = copy_tickets(&c, stock);
+	if (!err)
+		err = ks_ccache_adopt(c.k5, c.cc, tok, false, &count);
+	if (!err)
+		err = mech_initiator_on(c.k5, c.cc, tok, out);
+	if (!err)
+		(*out)->own_ccache = true;
+	else if (c.cc)
+		krb5_cc_destroy(c.k5, c.cc);
+	if (err)
+		c.cc = NULL;
+	mech_choice_fini(&c);
+	krb5_free_context(c.k5);
+	return err;
+}
+
 /* ---- the default ---- */
 
 /* One that does not open leaves only the stock mechanism, unless that has nothing either. */
@@ -249,25 +306,33 @@ static err_t of_default(const struct mech_name *target, struct mech_initiator **
 {
 	struct mech_choice c = { 0 };
 	struct ks_keytab *kt;
+	char *identity = NULL;
 	err_t err, why;
 
 	/* a libkrb5 that does not start is for the stock mechanism to report */
 	if (mech_krb5(&c.k5))
 		return 0;
 	err = default_keytab(c.k5, &kt, &why);
+	if (!err && !kt && !why)
+		err = mech_cred_config_identity(c.k5, NULL, &identity);
+	/* settings that do not read are mech_session_token's to report */
+	if (err == ERR_CONFIG)
+		return 0;
 	if (err)
 		return err;
 	c.keytab = kt;
+	c.identity = identity;
 	err = mech_ccname() ? mech_choice_ccache(&c, mech_ccname(), NULL)
 			    : mech_choice_target(&c, target);
 	if (!err)
 		err = mech_choice_fill(&c);
 	if (!err)
 		err = of_choice(&c, out);
-	else if (!kt)
+	else if (!kt && !identity)
 		err = why;
 	mech_choice_fini(&c);
 	ks_keytab_unref(&kt);
+	free(identity);
 	return err;
 }
 
@@ -329,7 +394,7 @@ static void stick(struct mech_cred *cred, const struct mech_choice *c, bool ours
 static err_t of_cred(struct mech_cred *cred, const struct mech_name *target,
 		     struct mech_initiator **out)
 {
-	struct mech_choice c = { .keytab = cred->client_keytab };
+	struct mech_choice c = { .keytab = cred->client_keytab, .identity = cred->identity };
 	bool deferred;
 	char *name = known_ccache(cred, &deferred);
 	err_t err;
@@ -348,7 +413,7 @@ static err_t of_cred(struct mech_cred *cred, const struct mech_name *target,
 		err = mech_choice_fill(&c);
 	if (!err)
 		err = of_choice(&c, out);
-	else if (!cred->client_keytab)
+	else if (!cred->client_keytab && !cred->identity)
 		err = 0;         /* the stock mechanism will say what is wrong */
 	if (!err)
 		stick(cred, &c, *out != NULL);

@@ -5,7 +5,10 @@
 #ifndef GSSP11_INITIATOR_H
 #define GSSP11_INITIATOR_H
 
+#include <sys/types.h>
+
 #include "keystore/conf.h"
+#include "keystore/vault.h"
 #include "mech/cred.h"
 
 struct mech_initiator {
@@ -17,6 +20,13 @@ struct mech_initiator {
 	krb5_principal client;
 	struct ks_conf conf;
 	atomic_bool copied;      /* with own_ccache: somebody has a copy, so the keys stay */
+	pid_t process;           /* where it came about: the copy in a child does not take the keys along */
+
+	/* of a proxy credential (s4u.h): client is the user whose evidence ticket is in the cache */
+	krb5_principal impersonator; /* whose other tickets are; NULL: no proxy credential */
+	struct mech_initiator *parent; /* the impersonator's, whose keys it shares; may be NULL */
+	struct ks_key *evidence;     /* that ticket's session key while it is not in a vault */
+	struct ks_surrogate evidence_surrogate;
 };
 
 /*
@@ -31,6 +41,9 @@ MUST err_t mech_initiator_of(struct mech_cred *cred, const struct mech_name *tar
 struct mech_initiator *mech_initiator_ref(struct mech_initiator *i);
 void mech_initiator_free(struct mech_initiator **i);
 
+/* The initiator of a cache that holds surrogates of tok. */
+MUST err_t mech_initiator_on(krb5_context k5, krb5_ccache cc, struct tok *tok,
+			     struct mech_initiator **out);
 /*
  * An initiator of its own for one set of tickets: creds, whose key is the
  * surrogate of one in tok's vault, go to a new MEMORY cache that is marked.
@@ -42,6 +55,12 @@ MUST err_t mech_initiator_new(krb5_creds *creds, struct tok *tok, struct mech_in
  * tickets, whose keys others may use, too.  *out = NULL: it is not marked.
  */
 MUST err_t mech_initiator_copy(gss_cred_id_t stock, struct mech_initiator **out);
+
+/*
+ * The same, when they are ordinary ones that nobody else knows yet: their keys
+ * move to tok, and go when the initiator does.  Class transient.
+ */
+MUST err_t mech_initiator_adopt(gss_cred_id_t stock, struct tok *tok, struct mech_initiator **out);
 
 /* ---- credentials that get their tickets with a client keytab on a token ---- */
 
@@ -56,6 +75,22 @@ struct mech_stored;
  */
 OM_uint32 mech_cred_client(OM_uint32 *minor, struct mech_cred *c, const struct mech_wish *w,
 			   const char *uri, bool named, OM_uint32 *time_rec);
+
+/*
+ * The same for the card that uri names.  c->ccache is the cache that has the
+ * tickets then; it stays NULL where the wish says nothing of a cache, the card
+ * is only the configured one, and there are other tickets.
+ */
+OM_uint32 mech_cred_card(OM_uint32 *minor, struct mech_cred *c, const struct mech_wish *w,
+			 const char *uri, bool named);
+/* The configured identity for this name's realm (NULL: the default one), malloc'ed, or NULL. */
+MUST err_t mech_cred_config_identity(krb5_context k5, const struct mech_name *name, char **out);
+
+/*
+ * The token to which the session keys of a password's tickets go; NULL where
+ * none is set.  ERR_POLICY: they may not pass through host memory.
+ */
+MUST err_t mech_password_token(const struct mech_name *name, struct tok **out);
 
 /*
  * The default initiator with the default client keytab, where that is on a

@@ -53,7 +53,9 @@ static void take(const struct ks_conf *c, struct mech_policy *out)
 	out->on_token = c->exposure == KS_CONF_ON_TOKEN;
 	out->prf = c->prf;
 	out->export = c->export;
+	out->identity = c->identity != NULL;
 	out->delegation = c->delegation;
+	out->fips = c->fips;
 }
 
 err_t mech_policy_read(krb5_context k5, const char *realm, struct mech_policy *out)
@@ -74,8 +76,8 @@ err_t mech_policy_read(krb5_context k5, const char *realm, struct mech_policy *o
 	take(&conf, out);
 	ks_conf_fini(&conf);
 	keep(k5, name, out);
-	trace("policy: realm %s: exposure %s", realm ? realm : "(default)",
-	      out->on_token ? "on-token" : "transient");
+	trace("policy: realm %s: exposure %s, fips %s", realm ? realm : "(default)",
+	      out->on_token ? "on-token" : "transient", ks_fips_word(out->fips));
 	return 0;
 }
 

@@ -11,7 +11,9 @@ struct mech_policy {
 	bool on_token;           /* exposure = on-token */
 	bool prf;                /* prf = allow */
 	bool export;             /* export = allow; on_token overrules it */
+	bool identity;           /* one is set: initial tickets may come from a card */
 	enum ks_conf_delegation delegation;
+	enum ks_conf_fips fips;
 };
 
 /*

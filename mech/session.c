@@ -91,6 +91,15 @@ static void remember(const struct mech_ctx *c)
 	ks_token_unref(&old);
 }
 
+/* The stock mechanism's keys are used by libkrb5's software before they could move. */
+static err_t not_stock(enum ks_conf_fips fips, const struct tok *t)
+{
+	return err_set(ERR_POLICY, "fips = %s refuses a context whose session keys are ordinary ones "
+		       "in a credential cache: libkrb5 would use them in memory, by its own software; "
+		       "move them to token \"%s\" with \"gssp11 adopt\" or get tickets with \"gssp11 "
+		       "kinit\"", ks_fips_word(fips), ks_token_label(t));
+}
+
 err_t mech_session_token(struct mech_ctx *c)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -108,6 +117,8 @@ err_t mech_session_token(struct mech_ctx *c)
 	if (err)
 		return err;
 	err = ks_conf_session_token(&conf, &c->session_token);
+	if (!err && c->session_token && conf.fips >= KS_FIPS_STRICT_MECHANISMS)
+		err = not_stock(conf.fips, c->session_token);
 	c->must_move = c->session_token && conf.exposure == KS_CONF_ON_TOKEN;
 	c->keep_prf = conf.prf;
 	c->keep_raw = ks_conf_gives_keys(&conf);

@@ -3,6 +3,7 @@
 #include "mech/initiator.h"
 #include "mech/k5c1.h"
 #include "mech/passthrough.h"
+#include "mech/s4u.h"
 #include "mech/spi.h"
 
 #include <errno.h>
@@ -74,6 +75,33 @@ static OM_uint32 no_initiator(OM_uint32 *minor, gss_cred_usage_t usage)
 				 "initiate"));
 }
 
+/* A copy of the first enctype that the credential is limited to. */
+static krb5_enctype first_etype(struct mech_cred *c)
+{
+	krb5_enctype first;
+
+	pthread_mutex_lock(&c->lock);
+	first = c->etypes ? c->etypes[0] : 0;
+	pthread_mutex_unlock(&c->lock);
+	return first;
+}
+
+/* With the impersonator's keys on a token. */
+static OM_uint32 impersonate(OM_uint32 *minor, struct mech_initiator *own,
+			     const struct mech_s4u_wish *w, struct mech_cred **out,
+			     OM_uint32 *time_rec)
+{
+	err_t err;
+
+	if (w->usage != GSS_C_INITIATE)
+		return no_initiator(minor, w->usage);
+	if (!w->user)
+		return mech_fail(minor, GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME,
+				 err_set(EINVAL, "no user was named"));
+	err = mech_s4u_self(own, w, out, time_rec);
+	return err ? mech_fail(minor, GSS_S_FAILURE, err) : GSS_S_COMPLETE;
+}
+
 OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id_t impersonator,
 					     const gss_name_t name, OM_uint32 time_req,
 					     const gss_OID_set desired, gss_cred_usage_t usage,
@@ -84,6 +112,7 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 	struct mech_cred *i = spi_cred(impersonator), *c = NULL;
 	struct mech_initiator *own = NULL;
 	gss_cred_id_t stock = GSS_C_NO_CREDENTIAL;
+	struct mech_s4u_wish w;
 	OM_uint32 major;
 	err_t err;
 
@@ -96,12 +125,15 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
 	if (i && !i->stock && !mech_cred_is_own_initiator(i))
 		return no_initiator(minor, usage);
 	err = mech_initiator_of(i, NULL, &own);
-	if (own)
-		err = err_set(ERR_UNSUPPORTED, "tickets for another user (S4U2Self) cannot be had by "
-			      "gss_acquire_cred_impersonate_name with keys on a token in this version");
-	mech_initiator_free(&own);
 	if (err)
-		return mech_fail(minor, GSS_S_FAILURE, err);
+		return mech_fail(minor, mech_major(err), err);
+	if (own) {
+		w = (struct mech_s4u_wish){ spi_name(name), usage, i ? first_etype(i) : 0 };
+		major = impersonate(minor, own, &w, &c, time_rec);
+		mech_initiator_free(&own);
+		*out = (gss_cred_id_t)c;
+		return major;
+	}
 	major = gss_acquire_cred_impersonate_name(minor, i ? i->stock : GSS_C_NO_CREDENTIAL,
 						  name ? spi_name(name)->stock : GSS_C_NO_NAME,
 						  time_req, &stock_mechs,

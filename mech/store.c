@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/card.h"
 #include "mech/codes.h"
 #include "mech/cred.h"
 
@@ -41,6 +42,7 @@ OM_uint32 mech_store_read(OM_uint32 *minor, gss_const_key_value_set_t store,
 		{ "ccache", &out->ccache }, { "client_keytab", &out->client_keytab },
 		{ "keytab", &out->keytab }, { "rcache", &out->rcache },
 		{ "password", &out->password }, { "verify", &out->verify },
+		{ "identity", &out->identity },
 	};
 	OM_uint32 major = GSS_S_COMPLETE;
 
@@ -87,6 +89,25 @@ static OM_uint32 check_password(OM_uint32 *minor, const struct mech_wish *w,
 	return GSS_S_COMPLETE;
 }
 
+/* This module's own key. */
+static OM_uint32 check_identity(OM_uint32 *minor, const struct mech_wish *w,
+				const struct mech_stored *s)
+{
+	err_t err;
+
+	if (!s->identity)
+		return GSS_S_COMPLETE;
+	if (w->usage == GSS_C_ACCEPT)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "an identity is of no use to an acceptor"));
+	if (s->password || w->password || s->client_keytab)
+		return mech_fail(minor, GSS_S_FAILURE,
+				 err_set(G_BAD_USAGE, "the store names an identity, and a password or "
+					 "a client_keytab beside it: which shall get the tickets?"));
+	err = ks_card_check_uri(s->identity);
+	return err ? mech_fail(minor, GSS_S_NO_CRED, err) : GSS_S_COMPLETE;
+}
+
 static OM_uint32 check_verify(OM_uint32 *minor, krb5_context k5, const struct mech_stored *s)
 {
 	krb5_principal p = NULL;
@@ -117,6 +138,8 @@ OM_uint32 mech_store_check(OM_uint32 *minor, const struct mech_wish *w,
 		major = check_password(minor, w, s);
 	if (!GSS_ERROR(major))
 		major = check_verify(minor, k5, s);
+	if (!GSS_ERROR(major))
+		major = check_identity(minor, w, s);
 	return major;
 }
 

@@ -10,7 +10,7 @@ OM_uint32 mech_store_find(OM_uint32 *minor, gss_const_key_value_set_t store, con
 
 /* What a store says to gss_acquire_cred_from; NULL: not given.  Strings are the store's. */
 struct mech_stored {
-	const char *ccache, *client_keytab, *keytab, *rcache, *password, *verify;
+	const char *ccache, *client_keytab, *keytab, *rcache, *password, *verify, *identity;
 };
 
 /* Reads it: GSS_S_DUPLICATE_ELEMENT. */

@@ -155,7 +155,11 @@ static void put_escaped(struct wr *w, const char *name, const char *value)
 	}
 }
 
-/* By label and serial; module and PIN are this host's settings or none. */
+/*
+ * By label and serial; the module is this host's setting or none.  Whoever can
+ * write a cache or a blob could else have a PIN asked for, and tried, on any
+ * card that is plugged in.
+ */
 static bool try_stranger(struct search *s)
 {
 	const struct ks_token_id *id = &s->sought->id;
@@ -168,6 +172,7 @@ static bool try_stranger(struct search *s)
 	put_escaped(&w, "pkcs11:token=", id->label);
 	if (id->serial[0])
 		put_escaped(&w, ";serial=", id->serial);
+	s->conf.no_pin = true;
 	return !w.bad && try_uri(s, 0, strdup(uri));
 }
 
