@@ -37,8 +37,12 @@ static int adopt_cache(struct tool *t, krb5_ccache cc)
 	struct ks_adopted a;
 	err_t err;
 
+	if (audit_command(t, "adopt-begin", NULL, cache_name(t, cc), 0) != TOOL_OK)
+		return TOOL_FAILED;
 	err = ks_ccache_adopt(t->ctx, cc, ks_keytab_token(t->kt),
 			      t->conf.exposure == KS_CONF_ON_TOKEN, &a);
+	if (audit_command(t, "adopt", NULL, cache_name(t, cc), err) != TOOL_OK)
+		return TOOL_FAILED;
 	if (err)
 		return fail(t, err, "%s is left as it was", cache_name(t, cc));
 	if (t->o.given & OPT_JSON)
@@ -86,7 +90,11 @@ static int destroy_keys(struct tool *t, krb5_ccache cc, const struct ks_token_id
 		return status;
 	if (!ks_token_id_is(ks_keytab_token(t->kt), id))
 		return wrong_token(t, cc, id);
+	if (audit_command(t, "destroy-begin", NULL, cache_name(t, cc), 0) != TOOL_OK)
+		return TOOL_FAILED;
 	err = ks_ccache_destroy_keys(t->ctx, cc, ks_keytab_token(t->kt), n);
+	if (audit_command(t, "destroy", NULL, cache_name(t, cc), err) != TOOL_OK)
+		return TOOL_FAILED;
 	return err ? fail(t, err, "%s is left as it was", cache_name(t, cc)) : TOOL_OK;
 }
 

@@ -16,7 +16,7 @@ QUICKSTART_PACKAGES="$BUILD_PACKAGES softhsm2 krb5-kdc krb5-admin-server krb5-us
 # The programs that tests/server_*.sh run, and their clients.
 SERVER_PACKAGES="openssh-server openssh-client libnss-wrapper apache2
 	libapache2-mod-auth-gssapi curl krb5-pkinit postgresql postgresql-client slapd ldap-utils
-	libsasl2-modules-gssapi-mit openssl socat"
+	libsasl2-modules-gssapi-mit remctl-server remctl-client openssl socat"
 TEST_PACKAGES="$QUICKSTART_PACKAGES libcunit1-dev libnss3 libnss3-tools p11-kit clang
 	libclang-rt-dev valgrind shellcheck universal-ctags binutils procps xz-utils
 	$SERVER_PACKAGES"

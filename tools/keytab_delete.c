@@ -67,7 +67,11 @@ static int delete_one(struct tool *t, const struct ks_entry *e)
 		report(t, "would delete", e, NULL);
 		return TOOL_OK;
 	}
+	if (audit_entry(t, "delete-begin", e, 0) != TOOL_OK)
+		return TOOL_FAILED;
 	err = ks_keytab_delete(t->kt, e);
+	if (audit_entry(t, "delete", e, err) != TOOL_OK)
+		return TOOL_FAILED;
 	if (err)
 		return fail(t, err, "%s kvno %u not deleted", printable(e->principal),
 			    (unsigned)e->kvno);

@@ -73,23 +73,56 @@ static int select_names(struct plan *p, char *const *names, int n)
 	return missing ? TOOL_FAILED : TOOL_OK;
 }
 
+/* The setting fips of the entry's realm; off where that cannot be read. */
+static enum ks_conf_fips fips_of(struct tool *t, const struct ks_entry *e)
+{
+	enum ks_conf_fips fips = KS_FIPS_OFF;
+	krb5_principal princ = NULL;
+	struct ks_conf conf;
+
+	if (krb5_parse_name(t->ctx, e->principal, &princ))
+		return fips;
+	if (!ks_conf_read(t->ctx, princ->realm.data, &conf)) {
+		fips = conf.fips;
+		ks_conf_fini(&conf);
+	}
+	krb5_free_principal(t->ctx, princ);
+	return fips;
+}
+
+/* Why an entry cannot be used, or NULL. */
+static const char *unusable(struct tool *t, const struct ks_entry *e)
+{
+	static char text[80];
+	const enum ks_conf_fips fips = fips_of(t, e);
+
+	if (!ks_etype_find(e->etype))
+		return "not an AES encryption type";
+	if (ks_fips_allows(fips, e->etype))
+		return NULL;
+	snprintf(text, sizeof(text), "fips = %s refuses this encryption type", ks_fips_word(fips));
+	return text;
+}
+
 /* Entries of other enctypes are named, so that nobody looks for them later. */
 static void skip_others(struct plan *p)
 {
 	const struct ks_entry *e;
+	const char *why;
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
 		e = ks_ktfile_entry(p->file, i);
 		if (!p->wanted[i]) {
 			p->left_out++;
-		} else if (ks_etype_find(e->etype)) {
-			p->usable++;
-		} else {
-			p->wanted[i] = false;
-			p->other++;
-			report(p->t, "skipped", e, "not an AES encryption type");
+			continue;
 		}
+		why = unusable(p->t, e);
+		p->wanted[i] = !why;
+		p->usable += !why;
+		p->other += why != NULL;
+		if (why)
+			report(p->t, "skipped", e, why);
 	}
 }
 
@@ -130,6 +163,8 @@ static int import_one(struct plan *p, size_t i)
 	const struct ks_entry *e = ks_ktfile_entry(p->file, i);
 	err_t err = ks_ktfile_import(p->file, i, p->t->kt, p->t->o.use);
 
+	if (err != EEXIST && audit_entry(p->t, "import", e, err) != TOOL_OK)
+		return TOOL_FAILED;
 	if (!err) {
 		report(p->t, "imported", e, NULL);
 		return TOOL_OK;
@@ -188,6 +223,15 @@ static void ready_to_export(struct tool *t)
 		fail(t, err, "exported credentials and contexts of this token will not work");
 }
 
+/* Which octets went which way is the auditor's question. */
+static void say_way(struct tool *t)
+{
+	const char *way = ks_token_import_way(ks_keytab_token(t->kt));
+
+	if (way)
+		say("the keys went onto the token by %s", way);
+}
+
 static int import_all(struct plan *p)
 {
 	int status = tool_open(p->t, !(p->t->o.given & OPT_DRY_RUN));
@@ -198,11 +242,13 @@ static int import_all(struct plan *p)
 	if (p->t->o.given & OPT_DRY_RUN)
 		return would_import(p);
 	sweep_first(p->t);
+	ready_to_export(p->t);
 	for (i = 0; i < p->n; i++) {
 		if (p->wanted[i] && import_one(p, i) != TOOL_OK)
 			status = TOOL_FAILED;
 	}
-	ready_to_export(p->t);
+	if (status == TOOL_OK)
+		say_way(p->t);
 	return status;
 }
 

@@ -1,9 +1,11 @@
 /*
- * gssp11 kinit: initial tickets with a client keytab on a token.
+ * gssp11 kinit: initial tickets with a client keytab on a token, with a card,
+ * or with a password whose tickets' keys go to a token.
  *
  * The exchange with the KDC is the module's, which this program drives as any
  * other does, through GSS-API: what works here works for services, too.
  */
+#include <errno.h>
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
@@ -12,7 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "keystore/card.h"
+#include "keystore/ccache.h"
+#include "pkcs11/secret.h"
 #include "tools/tool.h"
+
+/* What gets the tickets. */
+struct source {
+	const char *key;         /* of the credential store, for t->uri; NULL: the password */
+	struct secret *password;
+};
 
 static int gss_failed(const char *what, OM_uint32 minor)
 {
@@ -28,41 +39,157 @@ static int gss_failed(const char *what, OM_uint32 minor)
 }
 
 /* Into a private cache, so that a failure leaves what is there as it is. */
-static OM_uint32 get_tickets(const struct tool *t, OM_uint32 *minor, gss_cred_id_t *cred)
+static OM_uint32 acquire(const struct tool *t, OM_uint32 *minor, const struct source *s,
+			 gss_name_t name, gss_cred_id_t *cred)
 {
 	char ccache[64];
-	gss_key_value_element_desc elems[] = {
-		{ "client_keytab", t->uri }, { "ccache", ccache }
-	};
+	gss_key_value_element_desc elems[] = { { s->key, t->uri }, { "ccache", ccache } };
 	gss_key_value_set_desc store = { 2, elems };
+	gss_OID_set mechs = (gss_OID_set)gss_mech_set_krb5;
+	gss_buffer_desc text;
+
+	if (s->password) {
+		text = (gss_buffer_desc){ s->password->len, s->password->data };
+		return gss_acquire_cred_with_password(minor, name, &text, 0, mechs, GSS_C_INITIATE,
+						      cred, NULL, NULL);
+	}
+	snprintf(ccache, sizeof(ccache), "MEMORY:gssp11-kinit-%ld", (long)getpid());
+	return gss_acquire_cred_from(minor, name, 0, mechs, GSS_C_INITIATE, &store, cred, NULL,
+				     NULL);
+}
+
+static OM_uint32 get_tickets(const struct tool *t, OM_uint32 *minor, const struct source *s,
+			     gss_cred_id_t *cred)
+{
 	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
 	gss_name_t name = GSS_C_NO_NAME;
 	OM_uint32 major = GSS_S_COMPLETE, ignored;
 
-	snprintf(ccache, sizeof(ccache), "MEMORY:gssp11-kinit-%ld", (long)getpid());
 	if (t->o.n_args) {
 		text.value = t->o.args[0];
 		text.length = strlen(t->o.args[0]);
 		major = gss_import_name(minor, &text, (gss_OID)GSS_KRB5_NT_PRINCIPAL_NAME, &name);
 	}
 	if (!GSS_ERROR(major))
-		major = gss_acquire_cred_from(minor, name, 0, (gss_OID_set)gss_mech_set_krb5,
-					      GSS_C_INITIATE, &store, cred, NULL, NULL);
+		major = acquire(t, minor, s, name, cred);
 	gss_release_name(&ignored, &name);
 	return major;
 }
 
-static OM_uint32 keep_tickets(const struct tool *t, OM_uint32 *minor, gss_cred_id_t cred)
+/* In a collection: the principal's own cache, else a new one unless the default one is free. */
+static krb5_error_code of_collection(krb5_context k5, krb5_principal client, krb5_ccache *cc)
 {
-	gss_key_value_element_desc elem = { "ccache", t->o.ccache };
-	gss_key_value_set_desc store = { 1, &elem };
-	gss_OID krb5 = (gss_OID)gss_mech_krb5;
+	krb5_ccache own = NULL;
+	krb5_principal holder = NULL;
+	krb5_error_code code;
 
-	if (!t->o.ccache)
-		return gss_store_cred(minor, cred, GSS_C_INITIATE, krb5, 1, 1, NULL, NULL);
-	return gss_store_cred_into(minor, cred, GSS_C_INITIATE, krb5, 1, 1, &store, NULL, NULL);
+	code = krb5_cc_cache_match(k5, client, &own);
+	if (code == KRB5_CC_NOTFOUND) {
+		code = krb5_cc_get_principal(k5, *cc, &holder);
+		krb5_free_principal(k5, holder);
+		if (code)
+			return 0;
+		code = krb5_cc_new_unique(k5, krb5_cc_get_type(k5, *cc), NULL, &own);
+	}
+	if (!code) {
+		krb5_cc_close(k5, *cc);
+		*cc = own;
+	}
+	return code;
 }
 
+/* The cache that kinit(1) would take, too. */
+static krb5_error_code choose_cache(const struct tool *t, krb5_principal client, krb5_ccache *cc)
+{
+	krb5_error_code code;
+
+	*cc = NULL;
+	if (t->o.ccache)
+		return krb5_cc_resolve(t->ctx, t->o.ccache, cc);
+	code = krb5_cc_default(t->ctx, cc);
+	if (!code && krb5_cc_support_switch(t->ctx, krb5_cc_get_type(t->ctx, *cc)))
+		code = of_collection(t->ctx, client, cc);
+	return code;
+}
+
+/* All at once, where the cache's type can: from is gone then. */
+static krb5_error_code move_tickets(struct tool *t, const char *name, krb5_ccache *from)
+{
+	krb5_principal client = NULL;
+	krb5_ccache to = NULL;
+	krb5_error_code code;
+	bool several;
+
+	/* What cannot be logged is not kept. */
+	if (audit_command(t, "kinit", name, NULL, 0) != TOOL_OK)
+		return ERR_POLICY;
+	code = krb5_cc_get_principal(t->ctx, *from, &client);
+	if (!code)
+		code = choose_cache(t, client, &to);
+	several = !code && krb5_cc_support_switch(t->ctx, krb5_cc_get_type(t->ctx, to));
+	if (!code)
+		code = krb5_cc_move(t->ctx, *from, to);
+	if (!code) {
+		*from = NULL;
+		/* the default now, as with kinit(1); it serves by its name where it cannot be */
+		if (several && !t->o.ccache)
+			(void)krb5_cc_switch(t->ctx, to);
+	}
+	if (to)
+		krb5_cc_close(t->ctx, to);
+	krb5_free_principal(t->ctx, client);
+	return code;
+}
+
+static int keep_tickets(struct tool *t, gss_cred_id_t cred)
+{
+	gss_name_t name = GSS_C_NO_NAME;
+	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+	krb5_principal client = NULL;
+	krb5_ccache cc = NULL;
+	OM_uint32 minor = 0, ignored;
+	struct ks_token_id id;
+	krb5_error_code code;
+	bool failed, plain = false;
+
+	failed = GSS_ERROR(gss_inquire_cred(&minor, cred, &name, NULL, NULL, NULL)) ||
+		 GSS_ERROR(gss_display_name(&minor, name, &text, NULL));
+	code = failed ? 0 : krb5_parse_name(t->ctx, text.value, &client);
+	if (!failed && !code)
+		code = krb5_cc_new_unique(t->ctx, "MEMORY", NULL, &cc);
+	if (cc && !code)
+		code = krb5_cc_initialize(t->ctx, cc, client);
+	if (cc && !code)
+		failed = GSS_ERROR(gss_krb5_copy_ccache(&minor, cred, cc));
+	if (cc && !code && !failed && !ks_ccache_marked(t->ctx, cc, &id))
+		plain = true;
+	else if (cc && !code && !failed)
+		code = move_tickets(t, text.value, &cc);
+	if (cc)
+		krb5_cc_destroy(t->ctx, cc);
+	krb5_free_principal(t->ctx, client);
+	gss_release_buffer(&ignored, &text);
+	gss_release_name(&ignored, &name);
+	if (plain)
+		say("these tickets' keys are on no token, and are not kept: is the GSS-API module "
+		    "registered (see gss-pkcs11(7), or set GSS_MECH_CONFIG)?");
+	if (plain)
+		return TOOL_FAILED;
+	if (failed)
+		return gss_failed("the tickets cannot be kept", minor);
+	return code ? fail(t, code, "the credential cache cannot be written") : TOOL_OK;
+}
+
+/* ---- with what ---- */
+
+static int which_keytab(void)
+{
+	say("which client keytab? Give --keytab pkcs11:token=LABEL, or make the URI the default "
+	    "(KRB5_CLIENT_KTNAME, or default_client_keytab_name in krb5.conf)");
+	return TOOL_USAGE;
+}
+
+/* Leaves t->uri NULL where the default is not on a token. */
 static int find_keytab(struct tool *t)
 {
 	err_t err;
@@ -76,25 +203,102 @@ static int find_keytab(struct tool *t)
 		t->uri = strdup(t->o.keytab);
 	else if ((err = ks_conf_client_uri(t->ctx, &t->uri)))
 		return fail(t, err, "the default client keytab name");
-	if (t->uri)
+	return t->uri || !(t->o.given & OPT_K) ? TOOL_OK : which_keytab();
+}
+
+static int take_identity(struct tool *t, const char *uri)
+{
+	err_t err = ks_card_check_uri(uri);
+
+	if (t->o.given & (OPT_KEYTAB | OPT_K)) {
+		say("--identity and --keytab: which shall get the tickets?");
+		return TOOL_USAGE;
+	}
+	if (err) {
+		fail(t, err, "--identity %s", printable(uri));
+		return TOOL_USAGE;
+	}
+	t->uri = strdup(uri);
+	return t->uri ? TOOL_OK : fail(t, ENOMEM, "--identity");
+}
+
+static int read_settings(struct tool *t)
+{
+	krb5_principal p = NULL;
+	krb5_error_code code = 0;
+	err_t err;
+
+	if (t->o.n_args)
+		code = krb5_parse_name(t->ctx, t->o.args[0], &p);
+	if (code)
+		return fail(t, code, "%s", printable(t->o.args[0]));
+	ks_conf_fini(&t->conf);
+	err = ks_conf_read(t->ctx, p ? p->realm.data : NULL, &t->conf);
+	krb5_free_principal(t->ctx, p);
+	return err ? fail(t, err, "reading krb5.conf") : TOOL_OK;
+}
+
+static int ask_password(struct tool *t, struct source *s)
+{
+	char *name = NULL;
+	krb5_principal p = NULL;
+
+	if (!t->conf.session_token) {
+		say("there is no token for the session keys of a password's tickets: set session_token in "
+		    "krb5.conf section [appdefaults] gssp11, or use kinit(1)");
+		return TOOL_FAILED;
+	}
+	/* read_settings has parsed it */
+	if (!krb5_parse_name(t->ctx, t->o.args[0], &p) && !krb5_unparse_name(t->ctx, p, &name))
+		s->password = prompt_password(name);
+	krb5_free_unparsed_name(t->ctx, name);
+	krb5_free_principal(t->ctx, p);
+	if (s->password)
 		return TOOL_OK;
-	say("which client keytab? Give --keytab pkcs11:token=LABEL, or make the URI the default "
-	    "(KRB5_CLIENT_KTNAME, or default_client_keytab_name in krb5.conf)");
-	return TOOL_USAGE;
+	say("there is no terminal to ask for the password on, or no password came");
+	return TOOL_FAILED;
+}
+
+/* Keytab, card, password: what is said, else the first of them that there is. */
+static int find_source(struct tool *t, struct source *s)
+{
+	int status;
+
+	s->key = "identity";
+	if (t->o.identity)
+		return take_identity(t, t->o.identity);
+	status = find_keytab(t);
+	if (status == TOOL_OK && t->uri)
+		s->key = "client_keytab";
+	if (status != TOOL_OK || t->uri)
+		return status;
+	status = read_settings(t);
+	if (status == TOOL_OK && t->conf.identity)
+		return take_identity(t, t->conf.identity);
+	if (status != TOOL_OK)
+		return status;
+	s->key = NULL;
+	return t->o.n_args ? ask_password(t, s) : which_keytab();
 }
 
 int kinit(struct tool *t)
 {
 	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
-	int status = find_keytab(t);
+	struct source s = { NULL, NULL };
 	OM_uint32 minor, ignored;
+	int status;
 
+	prompt_register();
+	status = find_source(t, &s);
 	if (status != TOOL_OK)
 		return status;
-	if (GSS_ERROR(get_tickets(t, &minor, &cred)))
+	if (GSS_ERROR(get_tickets(t, &minor, &s, &cred))) {
 		status = gss_failed("no tickets", minor);
-	else if (GSS_ERROR(keep_tickets(t, &minor, cred)))
-		status = gss_failed("the credential cache cannot be written", minor);
+		(void)audit_command(t, "kinit", t->o.n_args ? t->o.args[0] : NULL, NULL, EACCES);
+	} else {
+		status = keep_tickets(t, cred);
+	}
 	gss_release_cred(&ignored, &cred);
+	secret_free(&s.password);
 	return status;
 }

@@ -33,11 +33,13 @@ static const struct command commands[] = {
 	  "Do not run it while another user or host imports to the same token.\n",
 	  COMMON, 0, 0, keytab_sweep },
 	{ "kinit", "", "[PRINCIPAL]",
-	  "get initial tickets with a client keytab on a token",
-	  "The first principal that the keytab has to initiate with, unless PRINCIPAL is\n"
-	  "given.  Session keys go to the session token, or else the keytab's, and the cache\n"
-	  "holds references to them.  The GSS-API module does it: it must be registered.\n",
-	  OPT_CCACHE | OPT_KEYTAB | OPT_K | OPT_HELP, 0, 1, kinit },
+	  "get initial tickets with a client keytab on a token, a card or a password",
+	  "The first principal that the keytab has to initiate with, or whom the card's\n"
+	  "certificate names, unless PRINCIPAL is given.  With neither keytab nor card it is\n"
+	  "PRINCIPAL's password that is asked for.  Session keys go to the session token, or\n"
+	  "else the keytab's, and the cache holds references to them.  The GSS-API module does\n"
+	  "it: it must be registered.\n",
+	  OPT_CCACHE | OPT_KEYTAB | OPT_IDENTITY | OPT_K | OPT_HELP, 0, 1, kinit },
 	{ "adopt", "", "[CCACHE]",
 	  "move the keys of a credential cache to a token",
 	  "The cache then holds references in their place.  On failure it is as it was.\n",
@@ -45,6 +47,31 @@ static const struct command commands[] = {
 	{ "destroy", "", "[CCACHE]",
 	  "remove a credential cache and its keys on a token", NULL,
 	  COMMON | OPT_CCACHE | OPT_SESSION, 0, 1, destroy },
+	{ "doctor", "", "[URI]",
+	  "say whether a token, this host and this user can do the job",
+	  "Tries what the token can do, and whether a session can read keys on it, with keys\n"
+	  "made for that alone; nothing stays on the token.  Then the configuration, the PIN\n"
+	  "file, the keytab, the clock and the KDC.  Without URI: the default keytab's token.\n"
+	  "Exit status: 0 all is well, 3 there are warnings, 1 it cannot work.\n",
+	  OPT_AS | OPT_JSON | OPT_HELP, 0, 1, doctor },
+	{ "audit", "verify", "FILE...",
+	  "find lines of the audit log that were removed, changed or moved",
+	  "Rotated files first, in the order in which they were written.  Run it as the user and\n"
+	  "on the host that wrote the log, or else a cut tail is not found.  Exit status: 0 all is\n"
+	  "as it was written, 3 the same, but not all could be checked, 1 something is not.\n",
+	  COMMON | OPT_MAYBE, 1, 1000, audit_verify },
+	{ "audit", "sign", "",
+	  "sign the audit log now, and keep its end on the token", NULL,
+	  COMMON, 0, 0, audit_sign },
+	{ "inventory", "", "[URI]",
+	  "list every key on a token with what an auditor asks about it",
+	  "Whether a session can read the keys is tried on others, made for that alone.\n",
+	  COMMON | OPT_CSV | OPT_URI, 0, 1, inventory },
+	{ "selftest", "", "[URI]",
+	  "run a token's self-tests now",
+	  "The known answers of the RFCs, through the token.  Services run them before they\n"
+	  "first use it and keep the result; what fails is not used until it passes.\n",
+	  COMMON | OPT_URI, 0, 1, selftest },
 	{ "sweep", "", "",
 	  "remove keys that nobody will use any more",
 	  "Those of exported security contexts that nobody imported: they stay for a day,\n"

@@ -20,14 +20,17 @@ static const struct option_row rows[] = {
 	{ "kvno", "N", 0, OPT_KVNO, "only this key version" },
 	{ "enctype", "E", 0, OPT_ENCTYPE, "only this encryption type" },
 	{ "owner", "USER", 0, OPT_OWNER, "work on the token as USER (needs root)" },
+	{ "as", "USER", 0, OPT_AS, "look as USER does (needs root)" },
 	{ "older-than", "SECONDS", 0, OPT_OLDER_THAN, "only what is that old (default: 86400)" },
 	{ "ccache", "NAME", 'c', OPT_CCACHE, "the credential cache (default: the usual one)" },
 	{ "keytab", "URI", 't', OPT_KEYTAB, "the client keytab (default: the usual one)" },
-	{ "use-keytab", NULL, 'k', OPT_K, "says what is so anyway, as kinit(1) needs it" },
+	{ "identity", "URI", 'X', OPT_IDENTITY, "a certificate on a card: pkcs11:token=LABEL;id=%01" },
+	{ "use-keytab", NULL, 'k', OPT_K, "with a client keytab, and nothing else" },
 	{ "remove-file", NULL, 0, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
 	{ "dry-run", NULL, 0, OPT_DRY_RUN, "only say what would be done" },
 	{ "yes", NULL, 0, OPT_YES, "do not ask" },
 	{ "json", NULL, 0, OPT_JSON, "print JSON" },
+	{ "csv", NULL, 0, OPT_CSV, "print CSV" },
 	{ "help", NULL, 'h', OPT_HELP, "this text" },
 };
 
@@ -110,7 +113,7 @@ static int parse_age(struct options *o, const char *arg)
 static int take(struct options *o, const struct option_row *row, const char *arg)
 {
 	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER |
-				   OPT_OLDER_THAN | OPT_CCACHE | OPT_KEYTAB)) {
+				   OPT_OLDER_THAN | OPT_CCACHE | OPT_KEYTAB | OPT_AS | OPT_IDENTITY)) {
 		say("--%s is given twice", row->name);
 		return TOOL_USAGE;
 	}
@@ -122,8 +125,14 @@ static int take(struct options *o, const struct option_row *row, const char *arg
 	case OPT_OWNER:
 		o->owner = arg;
 		return TOOL_OK;
+	case OPT_AS:
+		o->as = arg;
+		return TOOL_OK;
 	case OPT_CCACHE:
 		o->ccache = arg;
+		return TOOL_OK;
+	case OPT_IDENTITY:
+		o->identity = arg;
 		return TOOL_OK;
 	case OPT_KEYTAB:
 		o->keytab = arg;

@@ -15,26 +15,26 @@ static int set_home(const struct passwd *pw)
 	       setenv("LOGNAME", pw->pw_name, 1);
 }
 
-int owner_become(const char *user)
+int owner_become(const char *option, const char *user)
 {
 	const struct passwd *pw;
 
 	errno = 0;
 	pw = getpwnam(user);
 	if (!pw) {
-		say("--owner %s: there is no such user", printable(user));
+		say("--%s %s: there is no such user", option, printable(user));
 		return TOOL_FAILED;
 	}
 	if (pw->pw_uid == geteuid() && pw->pw_uid == getuid())
 		return TOOL_OK;
 	if (geteuid() != 0) {
-		say("--owner %s: only root can become another user: run this as root, or as %s "
-		    "without --owner", pw->pw_name, pw->pw_name);
+		say("--%s %s: only root can become another user: run this as root, or as %s "
+		    "without --%s", option, pw->pw_name, pw->pw_name, option);
 		return TOOL_FAILED;
 	}
 	if (initgroups(pw->pw_name, pw->pw_gid) || setgid(pw->pw_gid) || setuid(pw->pw_uid) ||
 	    set_home(pw) || chdir("/")) {
-		say("--owner %s: cannot become that user: %s", pw->pw_name, strerror(errno));
+		say("--%s %s: cannot become that user: %s", option, pw->pw_name, strerror(errno));
 		return TOOL_FAILED;
 	}
 	return TOOL_OK;

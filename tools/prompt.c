@@ -22,20 +22,35 @@ bool prompt_possible(void)
 	return true;
 }
 
-static struct secret *ask_pin(const char *label)
+static struct secret *ask(const char *prompt)
 {
-	char prompt[128], check[PIN_MAX];
+	char check[PIN_MAX];
 	struct secret *pin;
 
 	if (!prompt_possible() || secret_new(PIN_MAX, &pin))
 		return NULL;
-	snprintf(prompt, sizeof(prompt), "PIN of token \"%.64s\": ", printable(label));
 	/* libcrypto reads from /dev/tty without echo and puts the terminal right on signals */
 	if (UI_UTIL_read_pw((char *)pin->data, check, PIN_MAX, prompt, 0))
 		secret_free(&pin);
 	else
 		pin->len = strlen((const char *)pin->data);
 	return pin;
+}
+
+static struct secret *ask_pin(const char *label)
+{
+	char prompt[128];
+
+	snprintf(prompt, sizeof(prompt), "PIN of token \"%.64s\": ", printable(label));
+	return ask(prompt);
+}
+
+struct secret *prompt_password(const char *principal)
+{
+	char prompt[300];
+
+	snprintf(prompt, sizeof(prompt), "Password for %.256s: ", printable(principal));
+	return ask(prompt);
 }
 
 void prompt_register(void)

@@ -26,6 +26,12 @@ static err_t sweep_tickets(struct tok *tok, bool dry_run, size_t *n)
 	return err;
 }
 
+static int swept(struct tool *t, err_t err, const char *what)
+{
+	(void)audit_command(t, "sweep", NULL, what, err);
+	return fail(t, err, "%s", what);
+}
+
 int sweep(struct tool *t)
 {
 	const int64_t age = t->o.given & OPT_OLDER_THAN ? t->o.older_than : DAY;
@@ -37,12 +43,16 @@ int sweep(struct tool *t)
 
 	if (status != TOOL_OK)
 		return status;
+	if (!dry_run && audit_command(t, "sweep-begin", NULL, NULL, 0) != TOOL_OK)
+		return TOOL_FAILED;
 	err = ks_handover_sweep(ks_keytab_token(t->kt), age, dry_run, &s);
 	if (err)
-		return fail(t, err, "removing exported security contexts");
+		return swept(t, err, "removing exported security contexts");
 	err = sweep_tickets(ks_keytab_token(t->kt), dry_run, &tickets);
 	if (err)
-		return fail(t, err, "removing the keys of expired tickets");
+		return swept(t, err, "removing the keys of expired tickets");
+	if (!dry_run && audit_command(t, "sweep", NULL, NULL, 0) != TOOL_OK)
+		return TOOL_FAILED;
 	if (t->o.given & OPT_JSON)
 		printf("{\"contexts\": %zu, \"objects\": %zu, \"claims\": %zu, \"tickets\": %zu, "
 		       "\"removed\": %s}\n", s.contexts, s.objects, s.claims, tickets,

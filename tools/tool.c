@@ -55,6 +55,8 @@ static int default_uri(struct tool *t)
 	char name[PATH_MAX];
 
 	if (krb5_kt_default_name(t->ctx, name, sizeof(name)) || !ks_conf_is_uri(name)) {
+		if (t->cmd->options & OPT_MAYBE)
+			return TOOL_OK;
 		say("which token? Give --token pkcs11:token=LABEL, or make the URI the default "
 		    "keytab name (default_keytab_name in krb5.conf)");
 		return TOOL_USAGE;
@@ -79,14 +81,25 @@ int tool_init(struct tool *t)
 	krb5_error_code code;
 	err_t err;
 
+	/* Before anything is read: that user may not be able to. */
+	if (t->o.as && owner_become("as", t->o.as) != TOOL_OK)
+		return TOOL_FAILED;
 	code = krb5_init_context(&t->ctx);
-	if (code == 0 && !(t->cmd->options & OPT_TOKEN))
+	/* What looks at a host says itself what is wrong there. */
+	if (!(t->cmd->options & OPT_TOKEN) && (code == 0 || t->cmd->options & OPT_AS))
 		return TOOL_OK;
 	if (code)
 		return fail(t, code, "libkrb5 does not start: is krb5.conf correct and readable?");
 	err = ks_conf_read(t->ctx, NULL, &t->conf);
 	if (err)
 		return fail(t, err, "reading krb5.conf");
+	if (t->cmd->options & OPT_URI && t->o.n_args) {
+		if (t->o.token) {
+			say("--token and URI are given: choose one");
+			return TOOL_USAGE;
+		}
+		t->o.token = t->o.args[0];
+	}
 	if (t->o.token)
 		return given_uri(t);
 	if (!(t->cmd->options & OPT_SESSION) || !t->conf.session_token)
@@ -97,7 +110,7 @@ int tool_init(struct tool *t)
 
 int tool_open(struct tool *t, bool write)
 {
-	int status = t->o.owner ? owner_become(t->o.owner) : TOOL_OK;
+	int status = t->o.owner ? owner_become("owner", t->o.owner) : TOOL_OK;
 	err_t err;
 
 	if (status != TOOL_OK)
@@ -110,6 +123,13 @@ int tool_open(struct tool *t, bool write)
 	if (t->o.owner)
 		owner_hint(t->o.owner, err);
 	return err == ERR_URI ? TOOL_USAGE : TOOL_FAILED;
+}
+
+int tool_open_if_any(struct tool *t)
+{
+	if (t->uri)
+		return tool_open(t, false);
+	return t->o.owner ? owner_become("owner", t->o.owner) : TOOL_OK;
 }
 
 void tool_fini(struct tool *t)

@@ -23,12 +23,16 @@ enum {
 	OPT_YES = 32, OPT_REMOVE_FILE = 64, OPT_KVNO = 128, OPT_ENCTYPE = 256,
 	OPT_HELP = 512, OPT_VERSION = 1024, OPT_OLDER_THAN = 2048, OPT_CCACHE = 4096,
 	OPT_KEYTAB = 8192, OPT_K = 16384,
+	OPT_IDENTITY = 524288,
+	OPT_AS = 65536, OPT_CSV = 131072,
+	OPT_URI = 262144,        /* no option: the first argument is the token */
+	OPT_MAYBE = 1048576,     /* no option: there may be no token */
 	OPT_SESSION = 32768      /* no option: session_token comes before the default keytab */
 };
 
 struct options {
 	unsigned given;          /* OPT_ bits */
-	const char *token, *owner, *ccache, *keytab;
+	const char *token, *owner, *as, *ccache, *keytab, *identity;
 	unsigned use;            /* KS_USE_ bits */
 	uint32_t kvno;
 	krb5_enctype etype;
@@ -75,6 +79,8 @@ int tool_init(struct tool *t);
  * messages name the cure.  TOOL_ code.
  */
 int tool_open(struct tool *t, bool write);
+/* The same for reading; where no token was named, t->kt stays NULL (OPT_MAYBE). */
+int tool_open_if_any(struct tool *t);
 void tool_fini(struct tool *t);
 
 /* "gssp11: ..." on stderr. */
@@ -101,25 +107,40 @@ void report(struct tool *t, const char *result, const struct ks_entry *e, const 
 
 /* Asks for PINs on the terminal where the URI has no pin-source. */
 void prompt_register(void);
+/* A principal's password, without echo; NULL without a terminal.  Caller frees. */
+struct secret *prompt_password(const char *principal);
 /* A question to be answered with y; false without a terminal. */
 bool prompt_yes(const char *question);
 bool prompt_possible(void);
 
 /* ---- owner.c ---- */
 
-/* The process becomes USER for good.  TOOL_ code, with a message. */
-int owner_become(const char *user);
+/* The process becomes USER, whom this option named, for good.  TOOL_ code, with a message. */
+int owner_become(const char *option, const char *user);
 /* After USER failed to open the token: what to do. */
 void owner_hint(const char *user, err_t err);
+
+/* ---- audit.c ---- */
+
+/* Logs what became of an entry.  TOOL_FAILED, with a message, where that is required and fails. */
+int audit_entry(struct tool *t, const char *event, const struct ks_entry *e, err_t result);
+/* The same of a command; local is a principal, detail says what it is about; either may be NULL. */
+int audit_command(struct tool *t, const char *event, const char *local, const char *detail,
+		  err_t result);
 
 /* ---- the commands ---- */
 int keytab_import(struct tool *t);
 int keytab_list(struct tool *t);
 int keytab_delete(struct tool *t);
 int keytab_sweep(struct tool *t);
+int selftest(struct tool *t);
 int sweep(struct tool *t);
 int kinit(struct tool *t);
 int adopt(struct tool *t);
 int destroy(struct tool *t);
+int doctor(struct tool *t);
+int inventory(struct tool *t);
+int audit_verify(struct tool *t);
+int audit_sign(struct tool *t);
 
 #endif
