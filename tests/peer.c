@@ -10,6 +10,8 @@
  *   -e N      the per-message keys are of this enctype
  *   -x NAME   context establishment must fail with this major status
  *   -q        establish only, no messages
+ *   -s        short messages, and no others
+ *   -k FILE   at the end the context's keys go to FILE, as enctype and hex (stock only)
  *
  * Both sides run the same plan: every message that one protects the other
  * opens and compares with the pattern that both know.  Exit 0: all was right.
@@ -376,6 +378,37 @@ static void check_etype(struct side *s)
 	gss_release_buffer_set(&minor, &set);
 }
 
+static void write_key(FILE *f, const gss_krb5_lucid_key_t *k)
+{
+	OM_uint32 i;
+
+	if (!k->length)
+		return;
+	fprintf(f, "%u ", k->type);
+	for (i = 0; i < k->length; i++)
+		fprintf(f, "%02x", ((const uint8_t *)k->data)[i]);
+	fputc('\n', f);
+}
+
+/* What the stock mechanism holds in memory; the context is gone afterwards. */
+static void write_keys(struct side *s)
+{
+	gss_krb5_lucid_context_v1_t *lucid;
+	OM_uint32 minor, major;
+	void *p;
+	FILE *f = fopen(s->keys, "we");
+
+	major = gss_krb5_export_lucid_sec_context(&minor, &s->ctx, 1, &p);
+	want(s, "gss_krb5_export_lucid_sec_context", major, minor, GSS_S_COMPLETE);
+	if (!f)
+		fail(s, "%s: %s", s->keys, strerror(errno));
+	lucid = p;
+	write_key(f, &lucid->cfx_kd.ctx_key);
+	write_key(f, &lucid->cfx_kd.acceptor_subkey);
+	fclose(f);
+	gss_krb5_free_lucid_sec_context(&minor, lucid);
+}
+
 /* ---- main ------------------------------------------------------------------- */
 
 static int open_socket(struct side *s, const char *path)
@@ -419,13 +452,15 @@ static void parse(struct side *s, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "f:b:e:x:q")) != -1) {
+	while ((c = getopt(argc, argv, "f:b:e:x:k:qs")) != -1) {
 		switch (c) {
 		case 'f': parse_flags(s, optarg); break;
 		case 'b': s->binding = optarg; break;
 		case 'e': s->etype = atoi(optarg); break;
 		case 'x': s->expect = optarg; break;
+		case 'k': s->keys = optarg; break;
 		case 'q': s->quiet = true; break;
+		case 's': s->brief = true; break;
 		default: exit(2);
 		}
 	}
@@ -458,7 +493,9 @@ int main(int argc, char **argv)
 	}
 	if (!s.init)
 		check_replay(&s);
-	if (gss_delete_sec_context(&minor, &s.ctx, GSS_C_NO_BUFFER) || s.ctx)
+	if (s.keys)
+		write_keys(&s);
+	else if (gss_delete_sec_context(&minor, &s.ctx, GSS_C_NO_BUFFER) || s.ctx)
 		fail(&s, "gss_delete_sec_context");
 	close(s.fd);
 	return 0;

@@ -11,9 +11,9 @@
 struct side {
 	const char *name;
 	int fd;
-	bool init, spnego, quiet;
+	bool init, spnego, quiet, brief;
 	bool mutual, dce, replay, sequence, deleg;
-	const char *binding, *expect;
+	const char *binding, *expect, *keys;
 	int etype;               /* of the per-message keys; 0 = not known */
 	gss_ctx_id_t ctx;
 	uint8_t *first;          /* the initiator's first token, to be replayed */

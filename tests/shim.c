@@ -15,6 +15,9 @@
  *   readonly                  refuse read-only sessions
  *   sessions N                refuse sessions beyond N open ones
  *   delay NAME MS             make a call slow
+ *   flip NAME SKIP COUNT      the first octet of what C_Encrypt, C_Decrypt, C_Sign give is wrong
+ *   stuck                     C_GenerateRandom gives the same octets each time
+ *   loose                     C_UnwrapKey makes extractable keys, whatever is asked for
  *   log FILE                  append the name of each call to FILE
  *
  * p11shim_calls(NAME) gives the number of calls so far in this process.
@@ -39,6 +42,7 @@ struct rule {
 	long skip, count, delay_ms;
 	CK_RV rv;
 	CK_MECHANISM_TYPE mech;
+	bool flip;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -46,7 +50,7 @@ static CK_FUNCTION_LIST *real, mine;
 static struct rule rules[RULES];
 static unsigned n_rules;
 static CK_FLAGS set_flags, clear_flags;
-static bool removed, need_private, need_rw;
+static bool removed, need_private, need_rw, stuck, loose;
 static long max_sessions;
 static _Atomic long open_sessions;
 static char log_file[256];
@@ -81,6 +85,7 @@ static void read_line(const char *line)
 	memset(&r, 0, sizeof(r));
 	if (sscanf(line, "fail %31s %ld %ld %lx", r.name, &r.skip, &r.count, &r.rv) == 4 ||
 	    sscanf(line, "delay %31s %ld", r.name, &r.delay_ms) == 2 ||
+	    (r.flip = sscanf(line, "flip %31s %ld %ld", r.name, &r.skip, &r.count) == 3) ||
 	    sscanf(line, "mech %lx", &r.mech) == 1) {
 		if (n_rules < RULES)
 			rules[n_rules++] = r;
@@ -95,6 +100,8 @@ static void read_line(const char *line)
 	removed = removed || strncmp(line, "removed", 7) == 0;
 	need_private = need_private || strncmp(line, "private", 7) == 0;
 	need_rw = need_rw || strncmp(line, "readonly", 8) == 0;
+	stuck = stuck || strncmp(line, "stuck", 5) == 0;
+	loose = loose || strncmp(line, "loose", 5) == 0;
 	if (strncmp(line, "closed", 6) == 0)
 		close_all();
 }
@@ -114,7 +121,7 @@ static void read_control(void)
 	ctl_seen = st;
 	n_rules = 0;
 	set_flags = clear_flags = 0;
-	removed = need_private = need_rw = false;
+	removed = need_private = need_rw = stuck = loose = false;
 	max_sessions = 0;
 	log_file[0] = '\0';
 	f = fopen(name, "re");
@@ -157,6 +164,8 @@ unsigned long EXPORT p11shim_calls(const char *name)
 
 static CK_RV apply(struct rule *r, const char *name, bool session, CK_MECHANISM *mech, long *delay)
 {
+	if (r->flip)
+		return CKR_OK;
 	if (r->mech)
 		return mech && mech->mechanism == r->mech ? CKR_MECHANISM_INVALID : CKR_OK;
 	if (strcmp(r->name, name) != 0 && !(session && strcmp(r->name, "*") == 0))
@@ -173,6 +182,17 @@ static CK_RV apply(struct rule *r, const char *name, bool session, CK_MECHANISM 
 	return r->rv;
 }
 
+/* Where watch.so is preloaded, it looks around before the call. */
+static void tell_watch(const char *name)
+{
+	void *symbol = dlsym(RTLD_DEFAULT, "watch_step");
+	void (*watch)(const char *name);
+
+	memcpy(&watch, &symbol, sizeof(watch));
+	if (watch)
+		watch(name);
+}
+
 /* What the control file has for this call: CKR_OK lets it through. */
 static CK_RV before(const char *name, bool session, CK_MECHANISM *mech)
 {
@@ -180,6 +200,7 @@ static CK_RV before(const char *name, bool session, CK_MECHANISM *mech)
 	long delay = 0;
 	unsigned i;
 
+	tell_watch(name);
 	pthread_mutex_lock(&lock);
 	read_control();
 	count_call(name);
@@ -193,6 +214,26 @@ static CK_RV before(const char *name, bool session, CK_MECHANISM *mech)
 	return rv;
 }
 
+/* The first octet of a result, where a rule says so. */
+static CK_RV after(const char *name, CK_RV rv, CK_BYTE *out, const CK_ULONG *n)
+{
+	unsigned i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < n_rules && rv == CKR_OK && out && *n; i++) {
+		if (!rules[i].flip || strcmp(rules[i].name, name) != 0)
+			continue;
+		if (rules[i].skip > 0) {
+			rules[i].skip--;
+		} else if (rules[i].count != 0) {
+			out[0] ^= 1;
+			rules[i].count -= rules[i].count > 0;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+	return rv;
+}
+
 /* ---- wrappers -------------------------------------------------------------------- */
 
 /* A call with a session first, with or without a mechanism. */
@@ -201,6 +242,14 @@ static CK_RV before(const char *name, bool session, CK_MECHANISM *mech)
 	{ \
 		CK_RV rv = before(#name, true, mech); \
 		return rv == CKR_OK ? real->name args : rv; \
+	}
+
+/* The same for calls whose output is o, *on. */
+#define WRAP_OUT(name) \
+	static CK_RV my_##name(S s, B i, CK_ULONG n, B o, CK_ULONG *on) \
+	{ \
+		CK_RV rv = before(#name, true, NULL); \
+		return rv == CKR_OK ? after(#name, real->name(s, i, n, o, on), o, on) : rv; \
 	}
 
 typedef CK_SESSION_HANDLE S;
@@ -221,19 +270,29 @@ WRAP(C_FindObjectsInit, NULL, (S s, A a, CK_ULONG n), (s, a, n))
 WRAP(C_FindObjects, NULL, (S s, O *o, CK_ULONG n, CK_ULONG *got), (s, o, n, got))
 WRAP(C_FindObjectsFinal, NULL, (S s), (s))
 WRAP(C_EncryptInit, m, (S s, M m, O k), (s, m, k))
-WRAP(C_Encrypt, NULL, (S s, B i, CK_ULONG n, B o, CK_ULONG *on), (s, i, n, o, on))
+WRAP_OUT(C_Encrypt)
 WRAP(C_DecryptInit, m, (S s, M m, O k), (s, m, k))
-WRAP(C_Decrypt, NULL, (S s, B i, CK_ULONG n, B o, CK_ULONG *on), (s, i, n, o, on))
+WRAP_OUT(C_Decrypt)
 WRAP(C_SignInit, m, (S s, M m, O k), (s, m, k))
-WRAP(C_Sign, NULL, (S s, B i, CK_ULONG n, B o, CK_ULONG *on), (s, i, n, o, on))
+WRAP_OUT(C_Sign)
 WRAP(C_DigestInit, m, (S s, M m), (s, m))
 WRAP(C_Digest, NULL, (S s, B i, CK_ULONG n, B o, CK_ULONG *on), (s, i, n, o, on))
 WRAP(C_DigestUpdate, NULL, (S s, B i, CK_ULONG n), (s, i, n))
 WRAP(C_DigestKey, NULL, (S s, O k), (s, k))
 WRAP(C_DigestFinal, NULL, (S s, B o, CK_ULONG *n), (s, o, n))
 WRAP(C_WrapKey, m, (S s, M m, O w, O k, B o, CK_ULONG *n), (s, m, w, k, o, n))
-WRAP(C_GenerateRandom, NULL, (S s, B o, CK_ULONG n), (s, o, n))
 WRAP(C_SeedRandom, NULL, (S s, B i, CK_ULONG n), (s, i, n))
+
+static CK_RV my_C_GenerateRandom(S s, B o, CK_ULONG n)
+{
+	CK_RV rv = before("C_GenerateRandom", true, NULL);
+
+	if (rv == CKR_OK)
+		rv = real->C_GenerateRandom(s, o, n);
+	if (rv == CKR_OK && stuck)
+		memset(o, 0x5a, n);
+	return rv;
+}
 
 static bool public_template(const CK_ATTRIBUTE *a, CK_ULONG n)
 {
@@ -280,7 +339,16 @@ static CK_RV my_C_DeriveKey(S s, M m, O base, A a, CK_ULONG n, O *out)
 static CK_RV my_C_UnwrapKey(S s, M m, O k, B w, CK_ULONG wn, A a, CK_ULONG n, O *out)
 {
 	CK_RV rv = before_make("C_UnwrapKey", m, a, n);
+	static CK_BBOOL yes = CK_TRUE;
+	CK_ATTRIBUTE copy[64];
+	CK_ULONG at;
 
+	for (at = 0; at < n && n <= 64 && loose; at++) {
+		copy[at] = a[at];
+		if (copy[at].type == CKA_EXTRACTABLE)
+			copy[at].pValue = &yes;
+	}
+	a = at ? copy : a;
 	return rv == CKR_OK ? real->C_UnwrapKey(s, m, k, w, wn, a, n, out) : rv;
 }
 

@@ -1,0 +1,184 @@
+#!/bin/bash
+# No key in the application's memory: an acceptor and an initiator are watched
+# (tests/watch.c) at every PKCS#11 call and at every message sent or received,
+# and what was in their memory is searched for every key of the conversation,
+# protocol keys and derived ones, known from the KDC's and the peer's side.
+#
+# Two controls show that the search finds what is there: the stock mechanism,
+# and this module with keys of class "transient".
+#
+#   tests/t_memory.sh [nss|nss_fips]...
+set -eu
+
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
+# shellcheck source=tests/lib/build.sh
+. "$TOP/tests/lib/build.sh"
+# shellcheck source=tests/lib/realm.sh
+. "$TOP/tests/lib/realm.sh"
+shopt -s lastpipe
+
+WATCH=${WATCH:-$(build_file . watch.so)}
+SHIM=${GSSP11_SHIM:-$(build_file . p11shim.so)}
+KEYS=${MEMORY_KEYS:-$(build_file tests memory_keys)}
+scratch_start memory
+cd "$SCRATCH"
+realm_start "$SCRATCH/realm" || die "no realm"
+module_conf "$SCRATCH/mech.conf" "$GSSP11_MODULE"
+REALM_CONF=$KRB5_CONFIG
+
+# The client has a key of each enctype; the KDC's own key opens ticket-granting tickets.
+{
+	for t in 17 18 19 20; do
+		echo "addprinc -randkey -e $(etype_name $t):normal client$t"
+		echo "ktadd -norandkey -k $SCRATCH/client$t.keytab client$t"
+	done
+	echo "ktadd -norandkey -k $REALM_DIR/krb5.keytab krbtgt/$REALM@$REALM"
+} | kadmin.local >kadmin.log 2>&1 || die "kadmin.local: $(tail -n 1 kadmin.log)"
+
+# ---- conversations ------------------------------------------------------------
+
+# watched COMMAND...: notes what is in its memory in "dump"
+watched() {
+	timeout -k 5 60 env "${WHO[@]}" LD_PRELOAD="$WATCH" WATCH_DUMP=dump "$PEER" "$@" -s -f mutual
+}
+
+# peer_of COMMAND...: the stock mechanism, which leaves the context's keys in "context"
+peer_of() {
+	timeout -k 5 60 env KRB5_CONFIG="$REALM_CONF" KRB5_KTNAME="FILE:$REALM_DIR/krb5.keytab" \
+		KRB5CCNAME="FILE:$SCRATCH/cc" "$PEER" "$@" -s -f mutual -k context
+}
+
+# talk WHO SERVICE: the acceptor or the initiator is watched
+talk() {
+	local pid rc=0 acceptor=peer_of initiator=watched
+
+	if [ "$1" = accept ]; then
+		acceptor=watched initiator=peer_of
+	fi
+	rm -f sock context cc
+	cp "$REALM_DIR/ccache" cc
+	$acceptor accept sock >log 2>&1 </dev/null &
+	pid=$!
+	SPAWNED+=("$pid")
+	$initiator init sock "$2@$REALM" >log.init 2>&1 </dev/null || rc=1
+	wait "$pid" || rc=1
+	cat log.init >>log
+	return $rc
+}
+
+# search COMMAND: prints keys; what was found of them goes to "found"
+search() {
+	if ! "$@" >keys || ! "$KEYS" context context >>keys; then
+		die "the keys are not known"
+	fi
+	perl "$TOP/tests/lib/watch.pl" dump keys >found || die "no search"
+	rm -f dump dump.steps
+	[ "$(wc -l <keys)" -ge 30 ] || die "only $(wc -l <keys) keys are known"
+}
+
+acceptors_keys() {
+	"$KEYS" keytab "FILE:$REALM_DIR/$1.keytab" | grep -F "$2@" &&
+		"$KEYS" ccache "FILE:$SCRATCH/cc" | grep -F "$2@"
+}
+
+initiators_keys() {
+	"$KEYS" keytab "FILE:$SCRATCH/client$1.keytab" &&
+		KRB5_KTNAME="FILE:$REALM_DIR/krb5.keytab" "$KEYS" tickets "FILE:$SCRATCH/init.cc"
+}
+
+# module EXPOSURE CLIENT-TYPE: WHO is this module
+module() {
+	local uri="$TOKEN_BARE?module-path=$SHIM&pin-source=file:$TOKEN_PIN_FILE"
+
+	token_conf "$SCRATCH/exposure.conf" "exposure = $1"
+	sed -i "s|module-init = [^:]*:|module-init = p11shim.so:|" exposure.conf
+	sed "/default_client_keytab_name/d" "$REALM_CONF" >realm.conf
+	rm -f init.cc
+	WHO=(KRB5_CONFIG="$SCRATCH/exposure.conf:$SCRATCH/realm.conf" KRB5_KTNAME="$uri"
+		KRB5_CLIENT_KTNAME="$uri" KRB5CCNAME="FILE:$SCRATCH/init.cc"
+		GSS_MECH_CONFIG="$SCRATCH/mech.conf" P11SHIM_MODULE="$TOKEN_MODULE"
+		GSSP11_TRACE="$SCRATCH/trace")
+}
+
+# ---- what must be found, and what must not ----------------------------------------
+
+# in_memory PATTERN: says so when no such key was found
+in_memory() {
+	grep -q "^found $1" found || { echo "not found: $1"; cat found; }
+}
+
+stock() {
+	local service=svc$1-$2/localhost what="stock, enctypes $1 and $2:"
+
+	WHO=(KRB5_KTNAME="FILE:$REALM_DIR/$1.keytab" KRB5_CONFIG="$REALM_CONF")
+	talk accept "$service"
+	ok "$what a conversation" $? log
+	search acceptors_keys "$1" "$service"
+	in_memory "$service@$REALM" | verdict "$what protocol keys are found in its memory"
+	in_memory "context key" | verdict "$what and the context's keys"
+}
+
+transient() {
+	local service=svc$1-$2/localhost what="$TOKEN_NAME, transient, enctypes $1 and $2:" rc=0
+
+	keytab import "$REALM_DIR/$1.keytab" "$service"
+	module transient
+	talk accept "$service" || rc=1
+	ok "$what a conversation" $rc log
+	search acceptors_keys "$1" "$service"
+	in_memory "$service@$REALM" | verdict "$what the session key is found, on its way into the token"
+	in_memory "context key" | verdict "$what and the subkeys"
+}
+
+# none WHAT COMMAND...: after a conversation, of these keys none was in memory
+none() {
+	local what=$1
+
+	shift
+	search "$@"
+	grep '^found' found | verdict "$what of $(wc -l <keys) keys none was in memory ($(tail -n 1 found))"
+}
+
+acceptor() {
+	local service=svc$1-$2/localhost what="$TOKEN_NAME, on-token, acceptor, enctypes $1 and $2:" rc=0
+
+	keytab import "$REALM_DIR/$1.keytab" "$service"
+	module on-token
+	talk accept "$service" || rc=1
+	ok "$what a conversation with a stock peer" $rc log
+	[ "$rc" != 0 ] || none "$what" acceptors_keys "$1" "$service"
+}
+
+initiator() {
+	local service=svc18-$1/localhost what="$TOKEN_NAME, on-token, initiator, enctype $1:" rc=0
+
+	keytab import --use initiate "$SCRATCH/client$1.keytab"
+	module on-token
+	talk init "$service" || rc=1
+	ok "$what from the client's key to a conversation with a stock peer" $rc log
+	[ "$rc" != 0 ] || none "$what" initiators_keys "$1"
+	keytab delete "client$1"
+}
+
+# keytab VERB OPTION...: the tool, on the token
+keytab() {
+	local verb=$1
+
+	shift
+	KRB5_CONFIG=$TOKEN_CONF:$REALM_CONF "$GSSP11_TOOL" keytab "$verb" --yes --token "$TOKEN_URI" \
+		"$@" >keytab.log 2>&1 || die "keytab $verb: $(tail -n 1 keytab.log)"
+}
+
+for name in "${@:-nss}"; do
+	"token_$name" "$SCRATCH/$name"
+	stock 18 20
+	transient 18 20
+	for pair in "18 20" "17 17" "18 18" "19 19" "20 20" "20 18" "19 17"; do
+		# shellcheck disable=SC2086    # two words
+		acceptor $pair
+	done
+	for type in 17 18 19 20; do
+		initiator $type
+	done
+done
+verdicts_end
