@@ -19,7 +19,9 @@ shopt -s lastpipe
 
 SSHD=/usr/sbin/sshd
 HOST=$(uname -n)
-MANY=64
+MANY=200
+FRESH=64
+WAVE=16
 
 # ---- the server ----------------------------------------------------------------
 
@@ -101,7 +103,7 @@ login() {
 	shift
 	# The first of two values counts.
 	options+=(-o GSSAPIKeyExchange=no)
-	timeout -k 5 30 ssh -F none "${options[@]}" -p "$SERVER_PORT" -l "${WHO:-guest}" -o BatchMode=yes \
+	timeout -k 5 "${PATIENCE:-30}" ssh -F none "${options[@]}" -p "$SERVER_PORT" -l "${WHO:-guest}" -o BatchMode=yes \
 		-o StrictHostKeyChecking=yes -o UserKnownHostsFile="$SCRATCH/known_hosts" \
 		-o GlobalKnownHostsFile=/dev/null -o ControlPath=none -o IdentityAgent=none \
 		-o IdentityFile=none -o GSSAPIAuthentication=yes -o LogLevel=ERROR \
@@ -351,25 +353,59 @@ pin_away() {
 
 # ---- many ------------------------------------------------------------------------------
 
-# Each login is a process of sshd's that opens the token anew.
+# Each login is a process of sshd's that opens the token anew, and keeps its context as long as
+# the session lasts.  All sessions wait until the last one is there; the first $FRESH come in
+# one go, the others as fast as they get in.
 many() {
-	local i pids=() bad=0 before
+	local i pids=() bad=0 before gate=$SCRATCH/lib/gate
 
 	before=$(server_fds "$SSHD_PID")
-	for i in $(seq "$MANY"); do
-		in_as_guest localhost >"$SCRATCH/many.$i" 2>&1 &
+	mkfifo -m 666 "$gate"
+	chmod 666 "$gate"
+	for i in $(seq "$1"); do
+		PATIENCE=300 login localhost -- "echo here; cat $gate; echo still here" \
+			>"$SCRATCH/many.$i" 2>&1 &
 		pids+=("$!")
+		[ "$i" -lt "$FRESH" ] || patiently here_are $((i - WAVE))
 	done
-	for i in $(seq "$MANY"); do
-		wait "${pids[i - 1]}" || true
-		[ ! -s "$SCRATCH/many.$i" ] || bad=$((bad + 1))
+	patiently here_are "$1"
+	{ [ "$(monitors)" = "$1" ] || { echo "$(monitors) monitors"; sort "$SCRATCH"/many.* | uniq -c; }; } |
+		verdict "sshd, $TOKEN_NAME: $1 logins and contexts at once"
+	exec 9<>"$gate"
+	rm "$gate"
+	sleep 0.2
+	exec 9>&-
+	for i in "${pids[@]}"; do
+		wait "$i" || true
 	done
-	{ [ "$bad" = 0 ] || { echo "$bad failed"; cat "$SCRATCH"/many.*; }; } |
-		verdict "sshd, $TOKEN_NAME: $MANY logins at once"
+	for i in $(seq "$1"); do
+		[ "$(cat "$SCRATCH/many.$i")" = $'here\nstill here' ] || bad=$((bad + 1))
+	done
+	{ [ "$bad" = 0 ] || { echo "$bad failed"; sort "$SCRATCH"/many.* | uniq -c; }; } |
+		verdict "sshd, $TOKEN_NAME: each of those sessions goes on to its end"
 	wait_for fds_are "$before" && status=0 || status=1
 	ok "sshd, $TOKEN_NAME: no more descriptors than before ($before)" "$status"
 	kill -0 "$SSHD_PID" && status=0 || status=1
 	ok "sshd, $TOKEN_NAME: it is the process that was started" "$status"
+	rm -f "$SCRATCH"/many.*
+}
+
+# The processes that hold the contexts: one for each connection.
+monitors() {
+	pgrep -c -P "$SSHD_PID" || true
+}
+
+here_are() {
+	[ "$(cat "$SCRATCH"/many.* | grep -cx here)" -ge "$1" ]
+}
+
+# On a busy machine 64 processes that begin take longer than anything else here.
+patiently() {
+	local i
+
+	for i in 1 2 3 4 5 6; do
+		! wait_for "$@" || break
+	done
 }
 
 fds_are() {
@@ -392,8 +428,12 @@ for token in ${SSHD_TOKENS:-nss softhsm}; do
 	sshd_start no
 	logins
 	rekeying
-	many
-	[ "$token" = softhsm ] || delegation_token
+	if [ "$token" = softhsm ]; then
+		many "$MANY"
+	else
+		many "$FRESH"
+		delegation_token
+	fi
 	[ "$token" = softhsm ] || unspawn "$SSHD_PID"
 done
 delegation

@@ -4,7 +4,8 @@
 # tests/lib/realm.sh and tests/lib/build.sh.
 #
 #   server_needs PROGRAM...         ends the script where it is not root, or has no such program
-#   server_start NAME               $SCRATCH, a realm, a client's ticket, the module for all to read
+#   server_start NAME               $SCRATCH, a realm, a client's ticket, the module for all to read;
+#                                   with SERVER_PKINIT set the KDC does PKINIT
 #   server_key FILE PRINCIPAL...    new principals; their keys go into the keytab FILE
 #   server_token KIND USER FILE     a token (softhsm, nss) of USER's with FILE's keys; FILE is removed
 #   server_conf SETTING...          the server's krb5.conf anew, with settings for gssp11, and
@@ -65,6 +66,7 @@ server_start() {
 	scratch_start "$1"
 	# Other users pass through, into what is theirs.
 	chmod 711 "$SCRATCH"
+	[ -z "${SERVER_PKINIT:-}" ] || realm_pkinit "$SCRATCH/realm"
 	realm_start "$SCRATCH/realm"
 	# Of the realm's keys only the client's stay.
 	find "$REALM_DIR" -name '*.keytab' ! -name user.keytab -delete
