@@ -38,6 +38,9 @@ token_softhsm "$SCRATCH/softhsm"
 export_way SOFTHSM
 token_nss "$SCRATCH/nss"
 export_way NSS
+# The same token, but no key in host memory.
+export_way HIDDEN
+printf '[appdefaults]\n    gssp11 = {\n        exposure = on-token\n    }\n' >"$SCRATCH/on-token.conf"
 mkdir "$SCRATCH/rcache.STOCK"
 export BENCH_STOCK_KTNAME=FILE:$REALM_DIR/krb5.keytab BENCH_STOCK_RCACHEDIR=$SCRATCH/rcache.STOCK
 
@@ -50,6 +53,7 @@ for etype; do
 	export BENCH_STOCK_CONFIG=$SCRATCH/etype.conf:$base
 	export BENCH_SOFTHSM_CONFIG=$SCRATCH/etype.conf:$BENCH_SOFTHSM_BASE:$base
 	export BENCH_NSS_CONFIG=$SCRATCH/etype.conf:$BENCH_NSS_BASE:$base
+	export BENCH_HIDDEN_CONFIG=$SCRATCH/on-token.conf:$BENCH_NSS_CONFIG
 	export BENCH_SERVICE=svc$etype-$etype/localhost@$REALM
 	"$(build_file tests bench)" "$etype"
 done

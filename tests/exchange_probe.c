@@ -44,7 +44,15 @@ static void show_creds(const char *what, const krb5_creds *c)
 
 /* ---- commands ---------------------------------------------------------------- */
 
-/* as CLIENT [canonicalize] [forwardable] [renewable] [twice] [service NAME] */
+static void set_armor(krb5_get_init_creds_opt *opt, const char *ccache)
+{
+	probe_must("mech_exchange_armor", mech_exchange_armor(probe_exchange, ccache));
+	probe_must("armor", krb5_get_init_creds_opt_set_fast_ccache_name(probe_k5, opt, ccache));
+	probe_must("armor", krb5_get_init_creds_opt_set_fast_flags(probe_k5, opt, KRB5_FAST_REQUIRED));
+}
+
+/* as CLIENT [canonicalize] [forwardable] [renewable] [twice] [service NAME] [armor CCACHE]
+ * [unarmored CCACHE: libkrb5 is not told of that armor] */
 static void cmd_as(int argc, char **argv)
 {
 	krb5_get_init_creds_opt *opt;
@@ -68,6 +76,10 @@ static void cmd_as(int argc, char **argv)
 			times = 2;
 		if (!strcmp(argv[i], "service") && i + 1 < argc)
 			service = argv[++i];
+		if (!strcmp(argv[i], "armor") && i + 1 < argc)
+			set_armor(opt, argv[++i]);
+		if (!strcmp(argv[i], "unarmored") && i + 1 < argc)
+			probe_must("mech_exchange_armor", mech_exchange_armor(probe_exchange, argv[++i]));
 	}
 	probe_must("ks_keytab_open", ks_keytab_open(&conf, keytab_uri, false, &kt));
 	probe_must("mech_exchange_client", mech_exchange_client(probe_exchange, kt, client, &surrogates));

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "keystore/part.h"
-#include "mech/kdcmsg.h"
+#include "mech/kdcmsg_fast.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -141,6 +141,33 @@ static void small(const uint8_t *p, size_t len)
 		must(list.p >= p && list.p + list.len <= p + len);
 }
 
+static bool inside(struct der_str s, const uint8_t *p, size_t len)
+{
+	return !s.len || (s.p >= p && s.p + s.len <= p + len);
+}
+
+static void fast(const uint8_t *p, size_t len)
+{
+	const struct der_str all = { p, len };
+	struct kdc_fast_response response;
+	struct kdc_fast_req req;
+	struct kdc_req inner;
+	struct ap_encrypted enc;
+
+	if (!mech_kdc_fast_req_read(all, &req))
+		must(inside(req.armor, p, len) && inside(req.enc.cipher, p, len));
+	if (!mech_kdc_fast_rep_read(all, &enc))
+		must(inside(enc.cipher, p, len));
+	if (!mech_kdc_fast_inner_read(p, len, &inner)) {
+		must(inside(inner.body, p, len));
+		(void)count(inner.padata);
+	}
+	if (!mech_kdc_fast_response_read(p, len, &response)) {
+		must(inside(response.key, p, len));
+		(void)count(response.padata);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *p;
@@ -156,6 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reply(p, size);
 	part(p, size);
 	small(p, size);
+	fast(p, size);
 	free(p);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "keystore/conf.h"
+#include "pkcs11/card.h"
 #include "pkcs11/token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,7 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *uri = malloc(size + 1);
+	struct tok_card_want want;
 	const char *query;
+	char *token;
 	size_t i;
 
 	if (!uri)
@@ -29,6 +32,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if ((unsigned char)uri[i] <= ' ' || (unsigned char)uri[i] >= 0x7f)
 				abort();
 		}
+	}
+	/* what is left of one that names a certificate names a token */
+	if (tok_card_uri(uri, &token, &want) == ERR_OK) {
+		if (tok_uri_check(token) != ERR_OK || strlen(token) > size)
+			abort();
+		free(token);
+		tok_card_want_fini(&want);
 	}
 	free(uri);
 	return 0;

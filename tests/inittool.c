@@ -4,7 +4,7 @@
  *
  *   inittool STEP...
  *
- *   usage both|initiate · name PRINCIPAL · set KEY=VALUE     what the next acquire asks for
+ *   usage both|initiate|accept · name PRINCIPAL · set KEY=VALUE     what the next acquire asks for
  *   acquire              a credential; without one the steps below use the default
  *   password TEXT        the same by password
  *   import FILE          one from an exported blob
@@ -16,11 +16,13 @@
  *   refresh SECONDS      the default cache is to be renewed so many seconds from now
  *   due                  says when it is to be renewed: never, past, soon (a minute), late
  *   release · sleep SECONDS
+ *   try                  the next step may fail
  */
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,8 @@ static const char *name_text;
 static gss_key_value_element_desc keys[KEYS_MAX];
 static gss_key_value_set_desc store_set = { 0, keys };
 static OM_uint32 major, minor, ignored;
+static bool tolerant;            /* of the step under way */
+static jmp_buf next_step;
 
 /* ---- statuses ---- */
 
@@ -61,6 +65,8 @@ static void must(const char *what)
 	printf(" /");
 	texts(minor, GSS_C_MECH_CODE);
 	putchar('\n');
+	if (tolerant)
+		longjmp(next_step, 1);
 	exit(1);
 }
 
@@ -329,7 +335,7 @@ static void due(void)
 static bool with_argument(const char *step, char *arg)
 {
 	if (!strcmp(step, "usage"))
-		usage = *arg == 'b' ? GSS_C_BOTH : GSS_C_INITIATE;
+		usage = *arg == 'b' ? GSS_C_BOTH : *arg == 'a' ? GSS_C_ACCEPT : GSS_C_INITIATE;
 	else if (!strcmp(step, "name"))
 		name_text = arg;
 	else if (!strcmp(step, "set"))
@@ -378,9 +384,17 @@ static bool alone(const char *step)
 
 int main(int argc, char **argv)
 {
-	int i;
+	volatile int i;
 
 	for (i = 1; i < argc; i++) {
+		tolerant = !strcmp(argv[i], "try");
+		i += tolerant;
+		if (tolerant && setjmp(next_step)) {
+			i++;             /* only steps with an argument are tried */
+			continue;
+		}
+		if (i >= argc)
+			break;
 		if (alone(argv[i]))
 			continue;
 		if (i + 1 >= argc || !with_argument(argv[i], argv[i + 1])) {

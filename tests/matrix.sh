@@ -70,17 +70,22 @@ check_cover() {
 	}' "$TABLE"
 }
 
-# setup_token NAME: makes the token and imports all service keys.
+# Tokens of the box with exposure = on-token.
+token_hidden() { token_nss "$1"; }
+token_fips() { token_nss_fips "$1"; }
+
+# setup_token NAME [SETTING...]: makes the token and imports all service keys.
 setup_token() {
 	local dir=$SCRATCH/$1
 
 	"token_$1" "$dir"
-	token_conf "$dir/accept.conf"
+	shift
+	token_conf "$dir/accept.conf" "$@"
 	token_conf "$dir/init.conf" "session_token = $TOKEN_URI"
 	echo "$TOKEN_URI" >"$dir/uri"
 	if ! KRB5_CONFIG=$dir/accept.conf:$KRB5_CONFIG timeout 120 "$GSSP11_TOOL" keytab import \
 		--token "$TOKEN_URI" "$REALM_DIR/krb5.keytab" >"$dir/import.log" 2>&1 </dev/null; then
-		echo "# gssp11 keytab import on $1 failed:"
+		echo "# gssp11 keytab import on $dir failed:"
 		sed 's/^/#   /' "$dir/import.log"
 	fi
 }
@@ -203,6 +208,11 @@ if rows | grep -q module; then
 	setup_token softhsm
 	setup_token nss
 fi
+for token in hidden fips; do
+	if rows | grep -q " $token "; then
+		setup_token $token "exposure = on-token"
+	fi
+done
 if check_cover; then result 0 "the table has every pair"; else result 1 "the table has every pair"; fi
 while read -r init accept token ticket session subkey flags expect; do
 	run_row "$init" "$accept" "$token" "$ticket" "$session" "$subkey" "$flags" "$expect"

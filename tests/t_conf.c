@@ -61,6 +61,28 @@ static void test_all(void)
 	ks_conf_fini(&c);
 }
 
+static void test_number(void)
+{
+	static const char *const bad[] = { "0", "-1", "+1", "4097", "1e3", "0x10", "12 13", "many",
+					   "4294967297", "99999999999999999999", NULL };
+	struct ks_conf c;
+	char text[96];
+	int i;
+
+	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n}", NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.vault_max, 0);
+	ks_conf_fini(&c);
+	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n vault_max = 1\n TEST.ORG = {\n  vault_max = "
+				  "4096\n }\n}", NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.vault_max, 4096);
+	ks_conf_fini(&c);
+	for (i = 0; bad[i]; i++) {
+		snprintf(text, sizeof(text), "gssp11 = {\n vault_max = \"%s\"\n}", bad[i]);
+		CU_ASSERT_EQUAL(read_conf(text, NULL, &c), ERR_CONFIG);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err_text(ERR_CONFIG), "write a number from 1 to 4096"));
+	}
+}
+
 static void test_realms(void)
 {
 	static const char text[] = "gssp11 = {\n delegation = refuse\n"
@@ -111,6 +133,32 @@ static void test_refused(void)
 			ERR_URI);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err_text(ERR_URI), "session_token"));
 	ks_conf_fini(&c);
+}
+
+static void test_fips(void)
+{
+	struct ks_conf c;
+
+	CU_ASSERT_EQUAL(read_conf("", NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.fips, KS_FIPS_OFF);
+	ks_conf_fini(&c);
+	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n fips = transitional\n}", NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.fips, KS_FIPS_TRANSITIONAL);
+	CU_ASSERT_EQUAL(c.exposure, KS_CONF_TRANSIENT);
+	ks_conf_fini(&c);
+	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n fips = strict-mechanisms\n}", NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.fips, KS_FIPS_STRICT_MECHANISMS);
+	CU_ASSERT_EQUAL(c.exposure, KS_CONF_TRANSIENT);
+	ks_conf_fini(&c);
+	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n fips = strict-exposure\n exposure = transient\n}",
+				  NULL, &c), 0);
+	CU_ASSERT_EQUAL(c.fips, KS_FIPS_STRICT_EXPOSURE);
+	CU_ASSERT_EQUAL(c.exposure, KS_CONF_ON_TOKEN);
+	ks_conf_fini(&c);
+	refused("fips = strict-mechanisms\n exposure = on-token", "cannot both be met",
+		"fips = strict-exposure");
+	refused("fips = strict", "\"strict\" is not a value of fips",
+		"write \"off\", \"strict-mechanisms\", \"strict-exposure\" or \"transitional\"");
 }
 
 static void test_uri(void)
@@ -204,8 +252,10 @@ int main(void)
 	static const CU_TestInfo tests[] = {
 		{ "nothing set", test_empty },
 		{ "everything set", test_all },
+		{ "a number", test_number },
 		{ "realms", test_realms },
 		{ "unknown words are refused", test_refused },
+		{ "fips words", test_fips },
 		{ "keytab names", test_uri },
 		{ "module-init, SoftHSM2", test_init_softhsm },
 		{ "module-init, NSS", test_init_nss },

@@ -262,6 +262,20 @@ static void test_policy(void)
 	free(conf);
 }
 
+/* Keys of RFC 3962, exported where the setting fips allowed them. */
+static void test_fips(void)
+{
+	char *conf = settings("fips.conf", "state", "  fips = strict-mechanisms");
+
+	for (size_t t = 0; t < n_tokens; t++) {
+		export_one(&tokens[t]);
+		refused(carry_run("take", "context", "KRB5_CONFIG", conf), "f0000 ",
+			"fips = strict-mechanisms refuses");
+		taken(&tokens[t]);
+	}
+	free(conf);
+}
+
 /* A process without this module sees an octet string of no known kind. */
 static void test_without_module(void)
 {
@@ -399,6 +413,7 @@ int main(int argc, char **argv)
 		{ "no such token", test_no_token },
 		{ "no PIN", test_pin },
 		{ "refused by policy", test_policy },
+		{ "refused by the setting fips", test_fips },
 		{ "without the module", test_without_module },
 		{ "swept", test_swept },
 		CU_TEST_INFO_NULL

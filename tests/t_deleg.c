@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "keystore/ccache.h"
 #include "mech/initiator.h"
@@ -201,6 +203,88 @@ static void delegation_on_token(void)
 	cred->conf.delegation = KS_CONF_DELEG_PLAIN;
 }
 
+/* The expiry of the one session key on the token; 0 when there is not one. */
+static int64_t vault_expiry(void)
+{
+	struct ks_vault_entry *list;
+	int64_t expires = 0;
+	size_t n;
+
+	CU_ASSERT_EQUAL_FATAL(ks_vault_list(ks_keytab_token(cred->keytab), &list, &n), 0);
+	if (n == 1)
+		expires = list[0].expires;
+	free(list);
+	return expires;
+}
+
+/* The client's word for its ticket's end and name: no key stays longer than others, or for ever. */
+static void delegation_told(void)
+{
+	struct forge_key config = keys[1];
+	const size_t before = vault_keys();
+	gss_buffer_desc token;
+	struct acc_answer a;
+	krb5_data *msg;
+	bool plain;
+
+	CU_ASSERT_EQUAL_FATAL(before, 0);
+	cred->conf.delegation = KS_CONF_DELEG_TOKEN;
+	msg = krb_cred(true, &keys[1], (krb5_timestamp)(uint32_t)0xfffffff0);
+	token = deleg_token(&keys[1], msg, COMMON | GSS_C_DELEG_FLAG);
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL(a.major, GSS_S_COMPLETE);
+	CU_ASSERT_TRUE(vault_expiry() > (int64_t)time(NULL));
+	CU_ASSERT_TRUE(vault_expiry() <= (int64_t)time(NULL) + 8 * 86400);
+	acc_answer_fini(&a);
+	CU_ASSERT_EQUAL(vault_keys(), before);
+	free(token.value);
+	krb5_free_data(acc_krb5(), msg);
+	config.principal = "krb5_ccache_conf_data/gssp11_token@X-CACHECONF:";
+	msg = krb_cred(true, &config, 0);
+	token = deleg_token(&keys[1], msg, COMMON | GSS_C_DELEG_FLAG);
+	for (plain = false;; plain = true) {
+		acc_own(cred, &token, NULL, &a);
+		CU_ASSERT_EQUAL(a.major, GSS_S_FAILURE);
+		CU_ASSERT_EQUAL((err_t)a.minor, KRB5KRB_AP_WRONG_PRINC);
+		CU_ASSERT_TRUE(!a.deleg && !a.own_deleg);
+		acc_answer_fini(&a);
+		CU_ASSERT_EQUAL(vault_keys(), before);
+		cred->conf.delegation = KS_CONF_DELEG_PLAIN;
+		if (plain)
+			break;
+	}
+	free(token.value);
+	krb5_free_data(acc_krb5(), msg);
+}
+
+/* In a child that has a copy of the credential: what it gives back is its copy. */
+static void delegation_forked(void)
+{
+	krb5_data *msg = krb_cred(true, &keys[1], 0);
+	gss_buffer_desc token = deleg_token(&keys[1], msg, COMMON | GSS_C_DELEG_FLAG);
+	struct acc_answer a;
+	int status;
+	pid_t pid;
+
+	cred->conf.delegation = KS_CONF_DELEG_TOKEN;
+	acc_own(cred, &token, NULL, &a);
+	CU_ASSERT_EQUAL_FATAL(a.major, GSS_S_COMPLETE);
+	CU_ASSERT_EQUAL(vault_keys(), 1);
+	pid = fork();
+	if (!pid) {
+		mech_cred_free(&a.own_deleg);
+		_exit(0);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(vault_keys(), 1);
+	acc_answer_fini(&a);
+	CU_ASSERT_EQUAL(vault_keys(), 0);
+	cred->conf.delegation = KS_CONF_DELEG_PLAIN;
+	free(token.value);
+	krb5_free_data(acc_krb5(), msg);
+}
+
 /* Altered, or against the policy: nothing is left on the token. */
 static void delegation_on_token_refused(void)
 {
@@ -368,6 +452,8 @@ int main(void)
 		{ "delegation by realm", delegation_by_realm },
 		{ "delegation expired", delegation_expired },
 		{ "delegation on the token", delegation_on_token },
+		{ "what the client says of its ticket", delegation_told },
+		{ "a copy after a fork", delegation_forked },
 		{ "delegation on the token, refused", delegation_on_token_refused },
 		{ "delegation broken", delegation_broken }, CU_TEST_INFO_NULL,
 	};

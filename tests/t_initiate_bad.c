@@ -458,7 +458,14 @@ static void test_policy(void)
 	struct ini_ask ask = usual;
 	OM_uint32 minor;
 
+	/* a ticket's key that came to the token through memory */
 	set("nss", 18, NULL);
+	ini.i->conf.exposure = KS_CONF_ON_TOKEN;
+	minor = fails(&usual, GSS_S_FAILURE, false);
+	CU_ASSERT_EQUAL((err_t)minor, ERR_POLICY);
+	CU_ASSERT(says("exposure = on-token", minor) && says("earlier policy", minor));
+	/* a token that could not keep it */
+	set("softhsm", 18, NULL);
 	ini.i->conf.exposure = KS_CONF_ON_TOKEN;
 	minor = fails(&usual, GSS_S_FAILURE, false);
 	CU_ASSERT_EQUAL((err_t)minor, ERR_POLICY);

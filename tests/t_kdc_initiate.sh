@@ -245,7 +245,7 @@ test_token() {
 	test_policy
 }
 
-[ $# -gt 0 ] || set -- softhsm nss
+[ $# -gt 0 ] || set -- "${TOKENS[@]}"
 for t; do
 	test_token "$t"
 done

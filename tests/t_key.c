@@ -313,7 +313,8 @@ static void refused_of(struct tok *t, const struct ks_etype *e)
 	CU_ASSERT_PTR_NULL(k);
 	CU_ASSERT_EQUAL(ks_key_generate(t, -1, &k), (err_t)KRB5_BAD_ENCTYPE);
 	CU_ASSERT_EQUAL(ks_exposure_check(t, e->id, false), 0);
-	CU_ASSERT_EQUAL(ks_exposure_check(t, e->id, true), ERR_POLICY);
+	/* SoftHSM2 cannot lift a key out of a message, NSS softoken can */
+	CU_ASSERT_EQUAL(ks_exposure_check(t, e->id, true), t == toks[0] ? ERR_POLICY : 0);
 	CU_ASSERT_EQUAL(ks_exposure_check(t, 3, true), (err_t)KRB5_BAD_ENCTYPE);
 }
 
@@ -448,12 +449,14 @@ static void derived(void)
 /* What the two tokens of the box can do is known. */
 static void caps_known(void)
 {
+	const unsigned base = 0x3ff, hidden = KS_CAP_LIFT | KS_CAP_LIFT_SHA1 | KS_CAP_SEND;
 	unsigned caps;
 
 	CU_ASSERT_EQUAL(ks_caps_get(toks[0], &caps), 0);
-	CU_ASSERT_EQUAL(caps, 0x3ff & ~(unsigned)(KS_CAP_DERIVE_19 | KS_CAP_DERIVE_20));
+	CU_ASSERT_EQUAL(caps & (base | hidden),
+			base & ~(unsigned)(KS_CAP_DERIVE_19 | KS_CAP_DERIVE_20));
 	CU_ASSERT_EQUAL(ks_caps_get(toks[1], &caps), 0);
-	CU_ASSERT_EQUAL(caps, 0x3ff);
+	CU_ASSERT_EQUAL(caps & (base | hidden), base | hidden);
 }
 
 /* ---- bundles: keys made of handles, and brought in by a loader ---- */

@@ -239,6 +239,35 @@ static void test_callback(void)
 		CU_ASSERT(in_child(with_callback, (void *)(uintptr_t)&boxes[i]));
 }
 
+/* Whose name a stranger wrote into a file: nobody is asked, nothing is tried. */
+static bool without_pin(void *arg)
+{
+	const struct box_token *b = arg;
+	struct tok_config cfg = { .module_init = b->module_init, .no_pin = true };
+	char *trace = box_path("trace"), *pin = strdup(b->pin), *uri = uri_for(b, NULL);
+	struct tok *t;
+
+	unlink(trace);
+	setenv("GSSP11_TRACE", trace, 1);
+	p11_kit_pin_register_callback(P11_KIT_PIN_FALLBACK, callback, pin, NULL);
+	if (tok_open(uri, &cfg, &t) != ERR_PIN_MISSING || traced(trace, "C_Login") != 0)
+		return false;
+	/* the same name from the settings is another matter; and then there is no PIN to ask for */
+	cfg.no_pin = false;
+	if (tok_open(uri, &cfg, &t) || traced(trace, "C_Login") != 1)
+		return false;
+	cfg.no_pin = true;
+	return tok_open(uri, &cfg, &t) == 0 && traced(trace, "C_Login") == 1;
+}
+
+static void test_without_pin(void)
+{
+	size_t i;
+
+	for (i = 0; i < n_boxes; i++)
+		CU_ASSERT(in_child(without_pin, (void *)(uintptr_t)&boxes[i]));
+}
+
 static void *opener(void *arg)
 {
 	return open_with(arg, ((const struct box_token *)arg)->pin_file) ? NULL : arg;
@@ -323,6 +352,7 @@ int main(void)
 	CU_ADD_TEST(s, test_file_kind);
 	CU_ADD_TEST(s, test_wrong_pin);
 	CU_ADD_TEST(s, test_callback);
+	CU_ADD_TEST(s, test_without_pin);
 	CU_ADD_TEST(s, test_one_login);
 	CU_ADD_TEST(s, test_no_login);
 	CU_basic_set_mode(CU_BRM_NORMAL);

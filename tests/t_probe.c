@@ -89,6 +89,16 @@ static unsigned lines_with(const char *file, const char *what)
 	return n;
 }
 
+static unsigned n_probes(void)
+{
+	const char *name, *mechanism;
+	unsigned bit, n = 0;
+
+	while (ks_cap_at(n, &bit, &name, &mechanism))
+		n++;
+	return n;
+}
+
 static void not_again(void)
 {
 	char *state = box_path("state"), *first = box_path("first"), *again = box_path("again");
@@ -101,7 +111,7 @@ static void not_again(void)
 		unlink(again);
 		CU_ASSERT_EQUAL(ks_caps_get(toks[i], &caps), 0);
 		CU_ASSERT(run_child("again", &b[i], fresh, first));
-		CU_ASSERT_EQUAL(lines_with(first, "probe: "), 10);
+		CU_ASSERT_EQUAL(lines_with(first, "probe: "), n_probes());
 		CU_ASSERT(lines_with(first, "C_EncryptInit") > 0);
 		CU_ASSERT(run_child("again", &b[i], state, again));
 		CU_ASSERT_EQUAL(lines_with(again, "probe: "), 1);
@@ -126,7 +136,7 @@ static void poor(void)
 	conf = box_file("poor.conf", text, 0600);
 	setenv("SOFTHSM2_CONF", conf, 1);
 	CU_ASSERT(run_child("poor", box_token("softhsm"), state, trace));
-	CU_ASSERT_EQUAL(lines_with(trace, "probe: "), 10);
+	CU_ASSERT_EQUAL(lines_with(trace, "probe: "), n_probes());
 	setenv("SOFTHSM2_CONF", saved, 1);
 	free(store);
 	free(state);
@@ -266,7 +276,7 @@ static void names(void)
 		CU_ASSERT(!strncmp(mechanism, "CKM_", 4));
 		all |= bit;
 	}
-	CU_ASSERT_EQUAL(all, 0x3ff);
+	CU_ASSERT_EQUAL(all & 0x1fff, 0x1fff);
 	CU_ASSERT_PTR_NULL(ks_cap_mechanism(0));
 }
 

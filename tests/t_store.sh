@@ -177,13 +177,17 @@ verifies() {
 		-s verify=good/localhost -C -S "FILE:$SCRATCH/c/new"
 }
 
-# The ticket's session key comes to the token through memory: not where that is refused.
+# A token that cannot open the ticket by itself would get its session key through memory.
 verify_exposed() {
 	cp "$TOKEN_CONF" "$SCRATCH/conf.saved"
 	token_conf "$TOKEN_CONF" "exposure = on-token"
 	run own "$OWN" "$SCRATCH/mech.conf" "${A[@]}" -s keytab=@KT@ -s verify=good/localhost
-	says "a verification that the policy refuses" "$NONE"
-	says "names the policy" 'exposure'
+	if [ "$TOKEN_NAME" = nss ]; then
+		says "a verification on the token" '^acquire: The routine completed successfully'
+	else
+		says "a verification that the policy refuses" "$NONE"
+		says "names the policy" 'exposure'
+	fi
 	cp "$SCRATCH/conf.saved" "$TOKEN_CONF"
 }
 

@@ -108,7 +108,7 @@ static const char *const calls[] = {
 	"C_GetSessionInfo", "C_GenerateRandom"
 };
 
-/* One error, or in creating as many as it tries again: it worked, or has left nothing. */
+/* One error: the store worked, or has left nothing. */
 static void store_once(const char *rv)
 {
 	struct ks_surrogate s;
@@ -118,7 +118,7 @@ static void store_once(const char *rv)
 
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		for (skip = 0; skip < 6; skip++) {
-			rule(calls[i], skip, i ? 1 : 3, rv);
+			rule(calls[i], skip, 1, rv);
 			err = store(1000, &s);
 			box_shim_rules("");
 			failures += err != 0;
@@ -127,7 +127,7 @@ static void store_once(const char *rv)
 			clean();
 		}
 	}
-	NEED(failures >= 4);
+	NEED(failures > 4);
 }
 
 /* No call works any more: what is left has no surrogate, does not count, and expires. */

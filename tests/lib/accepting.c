@@ -79,7 +79,8 @@ static char *print_new(const char *fmt, ...)
 
 static void write_files(const char *extra)
 {
-	const char *init = box_token("nss")->module_init;
+	const char *other = getenv("GSSP11_LIFT_TOKEN");         /* than NSS softoken's usual slot */
+	const struct box_token *nss = box_token(other ? other : "nss");
 	char module[4200], name[32], *text, *path, *state;
 	static unsigned count;
 
@@ -92,8 +93,9 @@ static void write_files(const char *extra)
 	/* The first of several values counts. */
 	state = box_path("state");
 	text = print_new("%s" FORGE_CONF "[appdefaults]\n gssp11 = {\n"
-			 "  module-init = libsoftokn3.so: %s\n  state_dir = %s\n }\n",
-			 extra ? extra : "", init, state);
+			 "  module-init = %s: %s\n  state_dir = %s\n }\n",
+			 extra ? extra : "", strrchr(nss->module, '/') + 1, nss->module_init,
+			 state);
 	free(state);
 	/* Another name each time: contexts are kept for as long as the name stays. */
 	snprintf(name, sizeof(name), "krb5-%u.conf", ++count);

@@ -19,8 +19,8 @@
 
 static char *dir;
 static pid_t owner;
-static struct box_token tokens[2];
-static bool made;
+static struct box_token tokens[2], fips;
+static bool made, made_fips;
 
 static void die(const char *what, const char *arg)
 {
@@ -182,30 +182,64 @@ static void make_softhsm(struct box_token *t)
 	free(conf);
 }
 
-static void make_nss(struct box_token *t)
+/* Softoken's, also for its FIPS slot. */
+static const char *softoken(void)
 {
 	static const char *const paths[] = {
 		"/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "/usr/lib/aarch64-linux-gnu/libsoftokn3.so",
 		"/usr/lib/x86_64-linux-gnu/nss/libsoftokn3.so", "/usr/lib64/libsoftokn3.so",
 		"/usr/lib/libsoftokn3.so", NULL
 	};
-	char *store = box_path("nss"), *db = print_new("sql:%s", store);
+
+	return find_module(paths);
+}
+
+static void make_nss_in(struct box_token *t, const char *name)
+{
+	char *store = box_path(name), *db = print_new("sql:%s", store);
+	char *pin = print_new("%s.pin", name);
 	const char *argv[] = { "certutil", "-N", "-d", db, "-f", NULL, NULL };
 
 	if (mkdir(store, 0700))
 		die("mkdir", store);
-	t->name = "nss";
-	t->label = "NSS Certificate DB";
-	t->module = find_module(paths);
+	t->name = name;
 	t->module_init = print_new("configdir='%s' certPrefix='' keyPrefix='' "
 				      "secmod='secmod.db' flags=", db);
 	t->pin = PIN;
-	t->pin_file = box_file("nss.pin", PIN "\n", 0600);
+	t->pin_file = box_file(pin, PIN "\n", 0600);
 	argv[5] = t->pin_file;
 	if (!box_run(argv))
 		die("certutil failed, see", box_path("log"));
 	free(store);
 	free(db);
+	free(pin);
+}
+
+static void make_nss(struct box_token *t)
+{
+	t->label = "NSS Certificate DB";
+	t->module = softoken();
+	make_nss_in(t, "nss");
+}
+
+static char *find_built(const char *name, const char *env);
+
+/* The softoken of the FIPS slot is a copy: see tests/fips_shim.c.  The .chk file signs it. */
+static void make_fips(struct box_token *t)
+{
+	const char *from = softoken();
+	char *dir_path = box_path("fips"), *so = print_new("%s/libsoftokn3.so", dir_path);
+	char *chk = print_new("%.*s.chk", (int)(strlen(from) - 3), from);
+	const char *const argv[] = { "cp", "--", from, chk, dir_path, NULL };
+
+	if (mkdir(dir_path, 0700) || !box_run(argv) || setenv("P11FIPS_MODULE", so, 1))
+		die("cannot copy", from);
+	t->label = "NSS FIPS 140-2 Certificate DB";
+	t->module = find_built("p11fips.so", "GSSP11_FIPS");
+	make_nss_in(t, "nss-fips");
+	free(dir_path);
+	free(so);
+	free(chk);
 }
 
 /* A test must never touch a store that is not its own. */
@@ -220,8 +254,20 @@ static void check_conf(void)
 	}
 }
 
+static const struct box_token *fips_token(void)
+{
+	if (!made_fips) {
+		make_fips(&fips);
+		fill(&fips);
+		made_fips = true;
+	}
+	return &fips;
+}
+
 const struct box_token *box_tokens(size_t *n)
 {
+	const char *only = getenv("GSSP11_BOX_TOKENS");
+
 	if (!made) {
 		make_softhsm(&tokens[0]);
 		make_nss(&tokens[1]);
@@ -231,45 +277,52 @@ const struct box_token *box_tokens(size_t *n)
 	}
 	check_conf();
 	if (n)
-		*n = 2;
-	return tokens;
+		*n = only && !strcmp(only, "nss-fips") ? 1 : 2;
+	return only && !strcmp(only, "nss-fips") ? fips_token() : tokens;
 }
 
 const struct box_token *box_token(const char *name)
 {
-	const struct box_token *t = box_tokens(NULL);
-
-	if (strcmp(t[0].name, name) == 0)
-		return &t[0];
-	if (strcmp(t[1].name, name) == 0)
-		return &t[1];
+	box_tokens(NULL);
+	if (strcmp(tokens[0].name, name) == 0)
+		return &tokens[0];
+	if (strcmp(tokens[1].name, name) == 0)
+		return &tokens[1];
+	if (strcmp("nss-fips", name) == 0)
+		return fips_token();
 	fprintf(stderr, "box: no token named %s\n", name);
 	exit(99);
 }
 
-char *box_shim(void)
+/* A module of the tests: named by the environment, beside the program, or in the build's .libs. */
+static char *find_built(const char *name, const char *env)
 {
-	const char *given = getenv("GSSP11_SHIM"), *build = getenv("GSSP11_BUILD");
+	const char *given = getenv(env), *build = getenv("GSSP11_BUILD");
 	char self[4096], *path = NULL;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (given)
 		return strdup(given);
 	self[n < 0 ? 0 : n] = '\0';
-	if (asprintf(&path, "%s/p11shim.so", dirname(self)) < 0)
+	if (asprintf(&path, "%s/%s", dirname(self), name) < 0)
 		exit(99);
 	if (access(path, R_OK) == 0)
 		return path;
 	free(path);
 	if (build)
-		n = asprintf(&path, "%s/.libs/p11shim.so", build);
+		n = asprintf(&path, "%s/.libs/%s", build, name);
 	else
-		n = asprintf(&path, "%s/../.libs/p11shim.so", self);
+		n = asprintf(&path, "%s/../.libs/%s", self, name);
 	if (n < 0 || access(path, R_OK) != 0) {
-		fprintf(stderr, "p11shim.so is not built\n");
+		fprintf(stderr, "%s is not built\n", name);
 		_exit(99);
 	}
 	return path;
+}
+
+char *box_shim(void)
+{
+	return find_built("p11shim.so", "GSSP11_SHIM");
 }
 
 static char *control;

@@ -12,7 +12,7 @@
 struct CU_TestInfo;
 
 struct box_token {
-	const char *name;         /* "softhsm" or "nss" */
+	const char *name;         /* "softhsm", "nss" or "nss-fips" */
 	const char *label;        /* the token's label */
 	const char *uri;          /* pkcs11:token=...?module-path=...&pin-source=file:... */
 	const char *bare;         /* pkcs11:token=... alone */
@@ -21,10 +21,19 @@ struct box_token {
 	const char *pin, *pin_file;
 };
 
-/* The tokens, made at the first call: SoftHSM2 and NSS softoken. Owned by the box. */
+/*
+ * The tokens, made at the first call: SoftHSM2 and NSS softoken. Owned by the box.
+ * With GSSP11_BOX_TOKENS=nss-fips in the environment: NSS softoken's FIPS slot alone.
+ */
 const struct box_token *box_tokens(size_t *n);
 
-/* The token with this name; exits when there is none. */
+/*
+ * The token with this name; exits when there is none.  "nss-fips" is in no
+ * list: NSS softoken's FIPS slot (login before anything, no C_CreateObject of
+ * secret keys, no readable keys), for the tests that are about it.  Its module
+ * is p11fips.so (tests/fips_shim.c), found like the one of box_shim, or named
+ * by GSSP11_FIPS.
+ */
 const struct box_token *box_token(const char *name);
 
 /* The box's directory (made at first use; inside GSSP11_BOX when that is set). */

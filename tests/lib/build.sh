@@ -26,6 +26,9 @@ GSSP11_MODULE=${GSSP11_MODULE:-$(build_file . gss_pkcs11.so)}
 GSSP11_TOOL=${GSSP11_TOOL:-$(build_file . gssp11)}
 PEER=${PEER:-$(build_file tests peer)}
 
+# The tokens that a script is run on when it is not told; a stage with little time names one.
+read -ra TOKENS <<<"${GSSP11_TOKENS:-softhsm nss}"
+
 count=0
 failed=0
 

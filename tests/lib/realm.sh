@@ -8,6 +8,7 @@
 #   realm_stop              stops the KDC
 #   token_softhsm DIR       a SoftHSM2 token; sets TOKEN_*, exports SOFTHSM2_CONF
 #   token_nss DIR           an NSS softoken database; sets TOKEN_*
+#   token_nss_fips DIR      one behind softoken's FIPS slot; sets TOKEN_*, exports P11FIPS_MODULE
 #   module_conf FILE SO     a mech.d file that names the module, for GSS_MECH_CONFIG
 #   spawn NAME COMMAND...   a background child that is ended with the script
 #   source_copy DIR         a copy of the sources in $TOP that is not configured
@@ -397,24 +398,49 @@ token_softhsm() {
 }
 
 token_nss() {
-	local dir=$1
-
 	TOKEN_LABEL="NSS Certificate DB"
-	token_guard "$dir"
-	mkdir -p "$dir/nss"
-	dir=$(cd "$dir" && pwd -P)
 	TOKEN_NAME=nss
-	TOKEN_MODULE=$(first_file /usr/lib/*-linux-gnu/libsoftokn3.so \
-		/usr/lib/*-linux-gnu/nss/libsoftokn3.so /usr/lib64/libsoftokn3.so) ||
-		die "NSS softoken is not installed (package libnss3)"
+	TOKEN_MODULE=$(softoken_file) || die "NSS softoken is not installed (package libnss3)"
+	token_nss_in "$1"
+}
+
+# The FIPS slot's softoken is a copy with its signature: see tests/fips_shim.c.
+token_nss_fips() {
+	local so
+
+	so=$(softoken_file) || die "NSS softoken is not installed (package libnss3)"
+	token_guard "$1"
+	mkdir -p "$1/fips"
+	cp -- "$so" "${so%.so}.chk" "$1/fips" || die "no copy of $so"
+	P11FIPS_MODULE=$(cd "$1" && pwd -P)/fips/libsoftokn3.so
+	export P11FIPS_MODULE
+	TOKEN_LABEL="NSS FIPS 140-2 Certificate DB"
+	TOKEN_NAME=nss-fips
+	TOKEN_MODULE=${GSSP11_FIPS:-$(build_file . p11fips.so)}
+	[ -r "$TOKEN_MODULE" ] || die "p11fips.so is not built"
+	token_nss_in "$1"
+}
+
+softoken_file() {
+	first_file /usr/lib/*-linux-gnu/libsoftokn3.so /usr/lib/*-linux-gnu/nss/libsoftokn3.so \
+		/usr/lib64/libsoftokn3.so
+}
+
+# The database and the rest of TOKEN_*, from TOKEN_NAME, TOKEN_LABEL and TOKEN_MODULE.
+token_nss_in() {
+	local dir=$1 name=$TOKEN_NAME
+
+	token_guard "$dir"
+	mkdir -p "$dir/$name"
+	dir=$(cd "$dir" && pwd -P)
 	TOKEN_PIN=nss-pin-$RANDOM
-	TOKEN_PIN_FILE=$dir/nss.pin
-	TOKEN_INIT="configdir='sql:$dir/nss' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
-	TOKEN_CONF=$dir/nss.krb5.conf
+	TOKEN_PIN_FILE=$dir/$name.pin
+	TOKEN_INIT="configdir='sql:$dir/$name' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
+	TOKEN_CONF=$dir/$name.krb5.conf
 	token_pin "$TOKEN_PIN_FILE" "$TOKEN_PIN"
-	chmod 700 "$dir/nss"
-	certutil -N -d "sql:$dir/nss" -f "$TOKEN_PIN_FILE" >"$dir/nss.log" 2>&1 ||
-		die "certutil failed: $(tail -n 1 "$dir/nss.log")"
+	chmod 700 "$dir/$name"
+	certutil -N -d "sql:$dir/$name" -f "$TOKEN_PIN_FILE" >"$dir/$name.log" 2>&1 ||
+		die "certutil failed: $(tail -n 1 "$dir/$name.log")"
 	token_uri
 }
 

@@ -156,10 +156,11 @@ sub check_row {
 # Settings, with their values, and keys of credential stores that the manual tells of.
 sub check_promised {
 	my $on;
+	my $manual = text_of_file("man/gss-pkcs11.7") =~ s/^\.RS\n.*?^\.RE\n//gmsr;    # lists in items
 
-	for my $item (split /^\.TP\n/m, text_of_file("man/gss-pkcs11.7")) {
+	for my $item (split /^\.TP\n/m, $manual) {
 		if ($on && $item =~ /^\.BR? (.*)/) {
-			my ($name, @values) = grep { !/^[=|]$/ } split /\s+/, $1 =~ s/"//gr;
+			my ($name, @values) = grep { !/^[=|]$|^\\f/ } split /\s+/, $1 =~ s/"//gr;
 			my $told = join(" ", map { $_->{what} } grep { $_->{what} =~ /`\Q$name\E\b/ } @rows);
 
 			complain("promised", undef, "$name of the manual has no row") if $told eq "";

@@ -1,0 +1,221 @@
+#!/bin/bash
+# exposure = on-token against a real KDC: no key of a whole Kerberos session is
+# in memory, of client, service and context, with each enctype; what this
+# cannot be had for is refused with the reason.
+#
+#   tests/t_on_token.sh [nss|nss_fips]...
+set -eu
+
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
+# shellcheck source=tests/lib/build.sh
+. "$TOP/tests/lib/build.sh"
+# shellcheck source=tests/lib/realm.sh
+. "$TOP/tests/lib/realm.sh"
+shopt -s lastpipe
+
+TOOL=$(build_file tests inittool)
+PROBE=$(build_file tests exchange_probe)
+# The probe ends without giving back what it has, and so does libkrb5's mechanism layer.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+scratch_start on-token
+cd "$SCRATCH"
+
+realm_start "$SCRATCH/a" || die "no realm"
+{
+	echo "addprinc -randkey client"
+	echo "modprinc +requires_preauth client"
+	echo "ktadd -norandkey -k $SCRATCH/client.keytab client"
+	for t in 17 18 19 20; do
+		echo "addprinc -randkey -e $(etype_name $t):normal only$t"
+		echo "modprinc +requires_preauth only$t"
+		echo "ktadd -norandkey -k $SCRATCH/client.keytab only$t"
+	done
+	echo "ktadd -norandkey -k $SCRATCH/kdc.keytab krbtgt/$REALM@$REALM"
+} | kadmin.local >kadmin.log 2>&1 || die "kadmin.local: $(tail -n 1 kadmin.log)"
+A_CONF=$KRB5_CONFIG
+KT=$SCRATCH/a/krb5.keytab
+module_conf "$SCRATCH/mech.conf" "$GSSP11_MODULE"
+sed -i '/default_client_keytab_name/d' "$A_CONF"
+printf '[libdefaults]\n forwardable = true\n' >forwardable.conf
+
+# ---- steps ------------------------------------------------------------------
+
+# run STEP...: inittool with the module, traced; acceptors: $ACCEPT
+run() {
+	rm -f trace
+	env KRB5_KTNAME="${ACCEPT:-$KT}" GSS_MECH_CONFIG="$SCRATCH/mech.conf" KRB5CCNAME="FILE:$CC" \
+		GSSP11_TRACE="$SCRATCH/trace" "$TOOL" "$@" >out 2>&1
+}
+
+# says WHAT LINE STEP...: it must work, and say so
+says() {
+	local what=$1 line=$2 rc=0
+
+	shift 2
+	run "$@" || rc=$?
+	[ "$rc" != 0 ] || grep -qxF -- "$line" out || rc=99
+	ok "$NAME: $what" "$rc" out
+}
+
+# not WHAT PATTERN STEP...: it must fail, and say so
+not() {
+	local what=$1 pattern=$2 rc=0
+
+	shift 2
+	run "$@" || rc=$?
+	[ "$rc" != 1 ] || grep -qE -- "$pattern" out || rc=99
+	ok "$NAME: $what" $((rc != 1)) out
+}
+
+# no_keys FILE: no session key of the cache's tickets stands in the file
+no_keys() {
+	"$PROBE" "$TOKEN_URI" "$TOKEN_URI" "FILE:$CC" scan "$1" "$SCRATCH/kdc.keytab" "$KT" 2>&1 |
+		grep -v '^scan: [1-9].* no key of theirs' || true
+}
+
+# Nothing was transient, and something was on the token.
+inside() {
+	grep 'exposure transient' trace || true
+	grep -q 'exposure on-token' trace || echo "no key was on the token"
+}
+
+# all_from ETYPE: all enctypes, that one first
+all_from() {
+	local s
+
+	etype_name "$1"
+	for s in 17 18 19 20; do
+		[ "$s" = "$1" ] || etype_name "$s"
+	done
+}
+
+settings() {	# settings ETYPE [LINE...]
+	local t=$1
+
+	shift
+	token_conf "$SCRATCH/$NAME.conf" "$@"
+	[ -z "$t" ] || printf '[libdefaults]\n default_tkt_enctypes = %s\n default_tgs_enctypes = %s\n' \
+		"$(etype_name "$t")" "$(all_from "$t" | xargs)" >>"$SCRATCH/$NAME.conf"
+	export KRB5_CONFIG=$SCRATCH/$NAME.conf:$A_CONF
+}
+
+import() {
+	rc=0
+	"$GSSP11_TOOL" keytab import --token "$TOKEN_URI" --use initiate client.keytab >out 2>&1 || rc=$?
+	ok "$NAME: the client keytab is imported" "$rc" out
+	rc=0
+	"$GSSP11_TOOL" keytab import --token "$TOKEN_URI" "$KT" >out 2>&1 || rc=$?
+	ok "$NAME: the services' keytab is imported" "$rc" out
+}
+
+# ---- one enctype of everything ---------------------------------------------------------
+
+test_enctype() {
+	local t=$1
+
+	NAME="$TOKEN_NAME, enctype $t"
+	CC=$SCRATCH/cc.$t
+	rm -f "$CC"
+	settings "$t" "exposure = on-token"
+	export KRB5_CLIENT_KTNAME=$TOKEN_URI
+	says "to a stock acceptor" "peer only$t@$REALM" name "only$t" acquire init "svc$t@localhost"
+	inside | verdict "$NAME: no key was in memory"
+	ACCEPT=$TOKEN_URI says "to an acceptor on the token" "peer only$t@$REALM" init "svc$t-$t@localhost"
+	inside | verdict "$NAME: no key was in memory there"
+	no_keys "$CC" | verdict "$NAME: the cache has no key"
+	for s in 17 18 19 20; do
+		says "TGT $t, session key $s" "peer only$t@$REALM" init "svc$t-$s@localhost"
+	done
+}
+
+# ---- refusals ----------------------------------------------------------------------------
+
+# What came through memory by an earlier policy is not used by a stricter one.
+test_earlier() {
+	NAME="$TOKEN_NAME, earlier policy"
+	CC=$SCRATCH/cc.earlier
+	rm -f "$CC"
+	settings ""
+	says "transient tickets" "peer client@$REALM" name client acquire init host@localhost
+	settings "" "exposure = on-token"
+	not "are not used on-token" 'earlier policy.*new tickets' init host@localhost
+	not "nor to ask for more" 'earlier policy.*new tickets' init svc17@localhost
+	rm -f "$CC"
+	says "new ones are" "peer client@$REALM" name client acquire init host@localhost
+	inside | verdict "$NAME: without a key in memory"
+}
+
+# The program that gets tickets, and the one that would take over what was in memory.
+test_tools() {
+	NAME="$TOKEN_NAME, gssp11"
+	CC=$SCRATCH/cc.tools
+	rm -f "$CC" trace
+	settings 20 "exposure = on-token" "session_token = $TOKEN_URI"
+	env KRB5CCNAME="FILE:$CC" GSS_MECH_CONFIG="$SCRATCH/mech.conf" GSSP11_TRACE="$SCRATCH/trace" \
+		"$GSSP11_TOOL" kinit only20 >out 2>&1 && rc=0 || rc=$?
+	ok "$NAME: kinit" "$rc" out
+	inside | verdict "$NAME: kinit had no key in memory"
+	no_keys "$CC" | verdict "$NAME: the cache has no key"
+	unset KRB5_CLIENT_KTNAME
+	says "a context with these tickets" "peer only20@$REALM" init svc20@localhost
+	kinit -c "$SCRATCH/cc.stock" -k -t client.keytab only20
+	cp cc.stock saved
+	rc=0
+	"$GSSP11_TOOL" adopt "FILE:$SCRATCH/cc.stock" >out 2>&1 || rc=$?
+	[ "$rc" = 1 ] && grep -q 'exposure = on-token' out && cmp -s cc.stock saved && rc=0 || rc=99
+	ok "$NAME: a cache with keys in it is not adopted" "$rc" out
+	export KRB5_CLIENT_KTNAME=$TOKEN_URI
+}
+
+# The forwarded ticket's key goes from the KDC's message into the service's; what comes is a ticket.
+test_delegation() {
+	local t=$1
+
+	NAME="$TOKEN_NAME, delegation, enctype $t"
+	CC=$SCRATCH/cc.deleg
+	rm -f "$CC"
+	settings "$t" "exposure = on-token"
+	KRB5_CONFIG=$SCRATCH/forwardable.conf:$KRB5_CONFIG
+	says "to a stock acceptor, which uses it" "peer client@$REALM" name client acquire \
+		delegate "svc$t@localhost" store "FILE:$SCRATCH/cc.gone"
+	grep -q 'forwarded with its session key, exposure on-token' trace && rc=0 || rc=1
+	ok "$NAME: it was forwarded on the token" "$rc" trace
+	inside | verdict "$NAME: and no key was in memory"
+	KRB5CCNAME=FILE:$SCRATCH/cc.gone KRB5_CONFIG=$A_CONF kvno svc20/localhost >out 2>&1 && rc=0 || rc=$?
+	ok "$NAME: the ticket is good" "$rc" out
+}
+
+test_refused() {
+	NAME="$TOKEN_NAME, refused"
+	CC=$SCRATCH/cc.refused
+	settings "" "exposure = on-token"
+	import
+	export KRB5_CLIENT_KTNAME=$TOKEN_URI
+	not "an initiator, by the missing mechanism's name" "exposure = on-token: token \"$TOKEN_LABEL\".*lacks C(KM)?_" \
+		name client acquire init host@localhost
+	[ ! -e "$CC" ] && rc=0 || rc=1
+	ok "$NAME: no cache was made" "$rc"
+}
+
+test_capable() {
+	NAME=$TOKEN_NAME
+	settings "" "exposure = on-token"
+	import
+	for t in 17 18 19 20; do
+		test_enctype "$t"
+	done
+	test_earlier
+	test_tools
+	for t in 17 18 19 20; do
+		test_delegation "$t"
+	done
+}
+
+[ $# -gt 0 ] || set -- nss nss_fips
+for kind; do
+	"token_$kind" "$SCRATCH/$kind"
+	test_capable
+done
+token_softhsm "$SCRATCH/softhsm"
+test_refused
+verdicts_end
