@@ -36,13 +36,38 @@ static const struct word_list fips_words = {
 	"fips", { "off", "transitional", "strict-mechanisms", "strict-exposure", NULL }
 };
 
+/* Where settings are looked for: in the service's group, then as krb5_appdefault_string does. */
+struct place {
+	const krb5_data *realm;         /* or NULL */
+	const char *service;            /* or NULL */
+};
+
+/* The value in the service's group, for krb5_free_string; NULL: not there, or no memory. */
+static char *service_string(krb5_context ctx, const char *service, const char *name)
+{
+	const char *path[] = { "appdefaults", SECTION, service, name, NULL };
+	char **values = NULL, *copy = NULL;
+	profile_t profile;
+
+	if (krb5_get_profile(ctx, &profile))
+		return NULL;
+	if (!profile_get_values(profile, path, &values) && values && values[0])
+		copy = strdup(values[0]);
+	profile_free_list(values);
+	profile_release(profile);
+	return copy;
+}
+
 /* The setting's value without surrounding blanks; NULL in *out where it is not set or empty. */
-static err_t read_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out)
+static err_t read_string(krb5_context ctx, const struct place *at, const char *name, char **out)
 {
 	char *raw = NULL, *s, *end;
 
 	*out = NULL;
-	krb5_appdefault_string(ctx, SECTION, realm, name, "", &raw);
+	if (at->service)
+		raw = service_string(ctx, at->service, name);
+	if (!raw)
+		krb5_appdefault_string(ctx, SECTION, at->realm, name, "", &raw);
 	if (!raw)
 		return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
 	for (s = raw; isspace((unsigned char)*s); s++)
@@ -73,7 +98,7 @@ static err_t not_a_word(const char *value, const struct word_list *list)
 }
 
 /* The index of the setting's word; 0, the first word, where it is not set. */
-static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct word_list *list,
+static err_t read_word(krb5_context ctx, const struct place *at, const struct word_list *list,
 		       unsigned *out)
 {
 	char *value;
@@ -81,7 +106,7 @@ static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct wo
 	err_t err;
 
 	*out = 0;
-	err = read_string(ctx, realm, list->name, &value);
+	err = read_string(ctx, at, list->name, &value);
 	if (err || !value)
 		return err;
 	for (i = 0; list->words[i] && strcasecmp(value, list->words[i]); i++)
@@ -95,7 +120,7 @@ static err_t read_word(krb5_context ctx, const krb5_data *realm, const struct wo
 }
 
 /* A decimal number from 1 to max, nothing else; 0 where it is not set. */
-static err_t read_number(krb5_context ctx, const krb5_data *realm, const char *name, unsigned max,
+static err_t read_number(krb5_context ctx, const struct place *at, const char *name, unsigned max,
 			 unsigned *out)
 {
 	unsigned long n;
@@ -103,7 +128,7 @@ static err_t read_number(krb5_context ctx, const krb5_data *realm, const char *n
 	err_t err;
 
 	*out = 0;
-	err = read_string(ctx, realm, name, &value);
+	err = read_string(ctx, at, name, &value);
 	if (err || !value)
 		return err;
 	n = strlen(value) <= 9 && !value[strspn(value, "0123456789")] ? strtoul(value, NULL, 10) : 0;
@@ -142,19 +167,27 @@ static err_t check_identity(const struct ks_conf *c)
 	return err ? err_prefix(err, "identity in krb5.conf section [appdefaults] " SECTION) : 0;
 }
 
+/* One service alone may have these; the others are the process's or the realm's. */
+static const char *const service_settings[] = {
+	"exposure", "delegation", "prf", "export", "fips", NULL
+};
+
 static const char *const settings[] = {
 	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", "prf",
 	"export", "armor_ccache", "identity", "vault_max", "fips", "audit", "audit_required", NULL
 };
 
+static bool listed(const char *const *list, const char *name)
+{
+	while (*list && strcmp(*list, name))
+		list++;
+	return *list != NULL;
+}
+
 static err_t check_name(const char *name)
 {
-	size_t i;
-
-	for (i = 0; settings[i]; i++) {
-		if (strcmp(name, settings[i]) == 0)
-			return 0;
-	}
+	if (listed(settings, name))
+		return 0;
 	return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of krb5.conf section [appdefaults] "
 		       SECTION ": there are module, module-init, session_token, state_dir, exposure, "
 		       "delegation, prf, export, armor_ccache, fips, identity, vault_max, "
@@ -177,8 +210,28 @@ static err_t check_group(profile_t profile, const char *realm)
 	return err;
 }
 
+static err_t check_service_group(profile_t profile, const char *service)
+{
+	const char *path[] = { "appdefaults", SECTION, service, NULL };
+	char **names = NULL;
+	err_t err = 0;
+	size_t i;
+
+	if (profile_get_relation_names(profile, path, &names))
+		return 0;
+	for (i = 0; !err && names && names[i]; i++) {
+		err = check_name(names[i]);
+		if (!err && !listed(service_settings, names[i]))
+			err = err_set(ERR_CONFIG, "\"%.64s\" in krb5.conf section [appdefaults] "
+				      SECTION " %.64s is no setting of one service: these are "
+				      "exposure, delegation, prf, export and fips", names[i], service);
+	}
+	profile_free_list(names);
+	return err;
+}
+
 /* A misspelt setting must not quietly leave the default in force. */
-static err_t check_names(krb5_context ctx, const krb5_data *realm)
+static err_t check_names(krb5_context ctx, const struct place *at)
 {
 	profile_t profile;
 	krb5_error_code code;
@@ -188,8 +241,10 @@ static err_t check_names(krb5_context ctx, const krb5_data *realm)
 	if (code)
 		return err_set(code, "krb5.conf cannot be read");
 	err = check_group(profile, NULL);
-	if (!err && realm)
-		err = check_group(profile, realm->data);
+	if (!err && at->realm)
+		err = check_group(profile, at->realm->data);
+	if (!err && at->service)
+		err = check_service_group(profile, at->service);
 	profile_release(profile);
 	return err;
 }
@@ -208,36 +263,36 @@ static err_t check_fips(struct ks_conf *c)
 		       "memory, or exposure = transient for approved mechanisms only");
 }
 
-static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *c)
+static err_t read_all(krb5_context ctx, const struct place *at, struct ks_conf *c)
 {
 	unsigned exposure = 0, delegation = 0, prf = 0, export = 0, fips = 0;
 	err_t err;
 
-	err = check_names(ctx, realm);
+	err = check_names(ctx, at);
 	if (!err)
-		err = read_string(ctx, realm, "module", &c->module);
+		err = read_string(ctx, at, "module", &c->module);
 	if (!err)
-		err = read_string(ctx, realm, "module-init", &c->module_init);
+		err = read_string(ctx, at, "module-init", &c->module_init);
 	if (!err)
-		err = read_string(ctx, realm, "session_token", &c->session_token);
+		err = read_string(ctx, at, "session_token", &c->session_token);
 	if (!err)
-		err = read_string(ctx, realm, "state_dir", &c->state_dir);
+		err = read_string(ctx, at, "state_dir", &c->state_dir);
 	if (!err)
-		err = read_string(ctx, realm, "armor_ccache", &c->armor_ccache);
+		err = read_string(ctx, at, "armor_ccache", &c->armor_ccache);
 	if (!err)
-		err = read_string(ctx, realm, "identity", &c->identity);
+		err = read_string(ctx, at, "identity", &c->identity);
 	if (!err)
-		err = read_word(ctx, realm, &exposure_words, &exposure);
+		err = read_word(ctx, at, &exposure_words, &exposure);
 	if (!err)
-		err = read_word(ctx, realm, &delegation_words, &delegation);
+		err = read_word(ctx, at, &delegation_words, &delegation);
 	if (!err)
-		err = read_word(ctx, realm, &prf_words, &prf);
+		err = read_word(ctx, at, &prf_words, &prf);
 	if (!err)
-		err = read_word(ctx, realm, &export_words, &export);
+		err = read_word(ctx, at, &export_words, &export);
 	if (!err)
-		err = read_word(ctx, realm, &fips_words, &fips);
+		err = read_word(ctx, at, &fips_words, &fips);
 	if (!err)
-		err = read_number(ctx, realm, "vault_max", KS_VAULT_LIMIT, &c->vault_max);
+		err = read_number(ctx, at, "vault_max", KS_VAULT_LIMIT, &c->vault_max);
 	if (!err)
 		err = check_paths(c);
 	if (!err)
@@ -250,8 +305,10 @@ static err_t read_all(krb5_context ctx, const krb5_data *realm, struct ks_conf *
 	return err ? err : check_fips(c);
 }
 
-err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out)
+err_t ks_conf_read_service(krb5_context ctx, const char *realm, const char *service,
+			   struct ks_conf *out)
 {
+	struct place at = { NULL, service };
 	struct ks_conf c = { .exposure = KS_CONF_TRANSIENT };
 	char *name = NULL, *own = NULL;
 	krb5_data data = { 0 };
@@ -269,8 +326,9 @@ err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out)
 		}
 		data.data = name;
 		data.length = (unsigned)strlen(name);
+		at.realm = &data;
 	}
-	err = read_all(ctx, name ? &data : NULL, &c);
+	err = read_all(ctx, &at, &c);
 	if (err)
 		goto out;
 	*out = c;
@@ -280,6 +338,26 @@ out:
 	krb5_free_default_realm(ctx, own);
 	free(name);
 	return err;
+}
+
+err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out)
+{
+	return ks_conf_read_service(ctx, realm, NULL, out);
+}
+
+bool ks_conf_has_service(krb5_context ctx, const char *service)
+{
+	const char *path[] = { "appdefaults", SECTION, service, NULL };
+	char **names = NULL;
+	profile_t profile;
+	bool has;
+
+	if (krb5_get_profile(ctx, &profile))
+		return false;
+	has = !profile_get_relation_names(profile, path, &names) && names && names[0];
+	profile_free_list(names);
+	profile_release(profile);
+	return has;
 }
 
 void ks_conf_fini(struct ks_conf *c)

@@ -38,6 +38,15 @@ struct ks_conf {
 MUST err_t ks_conf_read(krb5_context ctx, const char *realm, struct ks_conf *out);
 void ks_conf_fini(struct ks_conf *c);
 
+/*
+ * The same for one service (the first component of its principal, "HTTP"): what its own group
+ * says of exposure, delegation, prf, export and fips comes before the realm's.
+ */
+MUST err_t ks_conf_read_service(krb5_context ctx, const char *realm, const char *service,
+				struct ks_conf *out);
+/* True where krb5.conf has such a group. */
+bool ks_conf_has_service(krb5_context ctx, const char *service);
+
 /* Policy export, unless exposure = on-token overrules it: then no key is ever readable. */
 bool ks_conf_gives_keys(const struct ks_conf *c);
 

@@ -118,7 +118,7 @@ static err_t open_with(struct hunt *h, const struct ks_entry *e)
 	err_t err;
 
 	h->tried = true;
-	err = mech_policy_of(a->k5, a->cred, e->principal, &a->policy);
+	err = mech_policy_of_name(a->k5, a->cred, e->principal, &a->policy);
 	if (!err && !ks_fips_allows(a->policy.fips, e->etype)) {
 		h->refused = e;
 		h->refused_by = a->policy.fips;

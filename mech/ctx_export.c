@@ -120,7 +120,9 @@ static err_t check_policy(const struct mech_ctx *c, struct ks_handover *h)
 	err_t err;
 
 	err = mech_krb5(&k5);
-	if (!err)
+	if (!err && realm && !c->initiator)
+		err = mech_policy_of(k5, NULL, c->here, &p);
+	else if (!err)
 		err = mech_policy_read(k5, realm, &p);
 	for (i = 0; !err && i < N_KEYS; i++) {
 		etype = ks_handover_etype(h, i);

@@ -1,5 +1,5 @@
 /*
- * Policy by realm: what krb5.conf's [appdefaults] says for the realm of the
+ * Policy by realm and service: what krb5.conf's [appdefaults] says for the realm of the
  * service, which for most acceptors is known only when a ticket has come.
  */
 #ifndef GSSP11_POLICY_H
@@ -23,12 +23,15 @@ struct mech_policy {
 MUST err_t mech_policy_read(krb5_context k5, const char *realm, struct mech_policy *out);
 
 /*
- * For a service of this acceptor credential: the credential's own settings
- * where they are those of the service's realm, else mech_policy_read.
- * principal: unparsed, as in the keytab.
+ * For a service of this acceptor credential (c may be NULL): the group of the
+ * service where krb5.conf has one, else the credential's own settings where
+ * they are those of the service's realm, else mech_policy_read.
  */
-MUST err_t mech_policy_of(krb5_context k5, const struct mech_cred *c, const char *principal,
+MUST err_t mech_policy_of(krb5_context k5, const struct mech_cred *c, const krb5_principal_data *p,
 			  struct mech_policy *out);
+/* The same; principal: unparsed, as in the keytab. */
+MUST err_t mech_policy_of_name(krb5_context k5, const struct mech_cred *c, const char *principal,
+			       struct mech_policy *out);
 
 /* Forgets what this thread keeps. */
 void mech_policy_forget(void);

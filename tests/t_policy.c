@@ -116,6 +116,16 @@ static const struct {
 	{ OTHER(REALM("TEST.ORG", "prf = allow\nexport = allow\n")), false, true, true },
 	{ OTHER(REALM("OTHER.ORG", "prf = allow\nexport = allow\n")), false, false, false },
 	{ OTHER(REALM("TEST.ORG", "exposure = no-such-word\n")), true, false, false },
+	/* the service's own group comes first, another service's does not count */
+	{ OTHER(REALM("HTTP", "exposure = on-token\n")), true, false, false },
+	{ OTHER(REALM("imap", "exposure = on-token\n")), false, false, false },
+	{ OTHER("exposure = on-token\n" REALM("HTTP", "exposure = transient\n")), false, false, false },
+	{ OTHER(REALM("TEST.ORG", "exposure = on-token\n") REALM("HTTP", "exposure = transient\n")),
+	  false, false, false },
+	{ OTHER(REALM("TEST.ORG", "prf = allow\nexport = allow\n") REALM("HTTP", "prf = refuse\n")),
+	  false, false, true },
+	{ OTHER(REALM("TEST.ORG", "prf = allow\n") REALM("HTTP", "export = allow\n")), false, true, true },
+	{ OTHER(REALM("HTTP", "exposure = no-such-word\n")), true, false, false },
 };
 
 static void one_realm(size_t i, const struct forge_key *k, const char *name)
