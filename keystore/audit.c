@@ -222,12 +222,6 @@ err_t ks_audit(krb5_context ctx, struct tok *t, const struct ks_audit_event *e)
 						 why ? why : strerror(err));
 }
 
-void ks_audit_note(krb5_context ctx, struct tok *t, const struct ks_audit_event *e)
-{
-	if (ks_audit(ctx, t, e))
-		trace("audit: and nothing is left to refuse");
-}
-
 void ks_audit_selftest(const struct tok *t, const char *test, err_t result)
 {
 	const char *text = result ? err_text(result) : NULL;

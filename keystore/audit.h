@@ -43,9 +43,6 @@ struct ks_audit_event {
  */
 MUST err_t ks_audit(krb5_context ctx, struct tok *t, const struct ks_audit_event *e);
 
-/* Events where there is nothing to refuse any more: audit_required is of no concern. */
-void ks_audit_note(krb5_context ctx, struct tok *t, const struct ks_audit_event *e);
-
 /*
  * A self-test's result; test NULL: all have passed.  Reads the settings with a
  * context of its own.  The token, which is being tried, signs nothing then.

@@ -50,8 +50,10 @@ static err_t open_locked(const char *path, int *out, off_t *size)
 	for (i = 0; i < REOPENS; i++) {
 		fd = open(path, flags, 0600);
 		if (fd < 0)
-			return err_set(errno, "the audit log %s cannot be opened as uid %lu: %s", path,
-				       (unsigned long)geteuid(), strerror(errno));
+			return err_set(errno, "the audit log %s cannot be opened as uid %lu: %s%s",
+				       path, (unsigned long)geteuid(), strerror(errno),
+				       errno == ENOENT || errno == EACCES ? ": make its folder, and "
+				       "give it to that user (mode 0700)" : "");
 		err = fstat(fd, &st) ? errno : check(path, &st);
 		if (!err && !audit_lock(fd, LOCK_MS))
 			err = err_set(EAGAIN, "the audit log %s is locked by another process", path);

@@ -34,6 +34,14 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* What cannot be understood is refused, required or not. */
+static void refused(const char *settings, const char *why)
+{
+	audit_configure(settings);
+	CU_ASSERT_EQUAL(audit_event(NULL, "x@AUDIT.TEST", 0), ERR_CONFIG);
+	CU_ASSERT(err_text(ERR_CONFIG) && strstr(err_text(ERR_CONFIG), why));
+}
+
 /* With audit_required it is refused, else passed over; either at once. */
 static void fails(const char *setting, const char *why)
 {
@@ -62,8 +70,10 @@ static void unwritable(void)
 	audit_fresh();
 	fails("file:/dev/full", "not a regular file");
 	fails("file:/nonexistent/log", "cannot be opened");
-	fails("file:relative", "not a value of audit");
-	fails("tape", "not a value of audit");
+	refused("audit = file:relative", "not a value of audit");
+	refused("audit = tape", "not a value of audit");
+	refused("audit_required = maybe", "write true or false");
+	refused("audit_required = true", "no audit log: set audit");
 	fails("syslog:/nonexistent/log", "takes no audit line");
 	snprintf(setting, sizeof(setting), "file:%s", link);
 	CU_ASSERT_EQUAL(symlink(auditing.path, link), 0);
@@ -75,15 +85,29 @@ static void unwritable(void)
 	chmod(auditing.path, 0644);
 	snprintf(setting, sizeof(setting), "file:%s", auditing.path);
 	fails(setting, "alone");
-	audit_configure("audit_required = true");
-	CU_ASSERT_EQUAL(audit_event(NULL, "x@AUDIT.TEST", 0), ERR_CONFIG);
-	audit_configure("audit_required = maybe");
-	CU_ASSERT_EQUAL(audit_event(NULL, "x@AUDIT.TEST", 0), 0);
 	audit_configure("audit = off");
 	CU_ASSERT(!ks_audit_on(auditing.ctx));
 	CU_ASSERT_EQUAL(audit_event(NULL, "x@AUDIT.TEST", 0), 0);
 	free(link);
 	free(fifo);
+}
+
+/* A file of something else is not cut down. */
+static void foreign(void)
+{
+	enum { ALL = 20000 };
+	char text[ALL], got[ALL];
+	int fd;
+
+	audit_fresh();
+	audit_to_file("");
+	memset(text, 'x', sizeof(text));
+	fd = open(auditing.path, O_CREAT | O_RDWR, 0600);
+	CU_ASSERT_EQUAL(write(fd, text, ALL), ALL);
+	CU_ASSERT_EQUAL(audit_event(NULL, "x@AUDIT.TEST", 0), 0);
+	CU_ASSERT_EQUAL(pread(fd, got, ALL, 0), ALL);
+	CU_ASSERT_EQUAL(memcmp(got, text, ALL), 0);
+	close(fd);
 }
 
 /* A full disk, as far as a limit on file sizes is like one: no half line, and no signal. */
@@ -146,17 +170,23 @@ static void locked(void)
 static void no_files(void)
 {
 	const struct rlimit none = { 0, 0 };
-	char setting[1024];
-	int status, i;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	char setting[1024], *where = box_path("none.sock"), got[16];
+	int status, i, fd;
 	pid_t pid;
+
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", where);
+	CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
 
 	for (i = 0; i < 2; i++) {
 		audit_fresh();
 		snprintf(setting, sizeof(setting), i ? "audit = syslog:%s" : "audit = file:%s",
-			 auditing.path);
-		audit_to_file("");
-		audit_events(NULL, 3);
+			 i ? where : auditing.path);
 		audit_configure(setting);
+		audit_events(NULL, 3);
+		while (recv(fd, got, sizeof(got), 0) > 0)
+			;
 		pid = fork();
 		CU_ASSERT_FATAL(pid >= 0);
 		if (pid == 0)
@@ -164,7 +194,12 @@ static void no_files(void)
 			      audit_event(NULL, "x@AUDIT.TEST", 0) ? 3 : 0);
 		CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
 		CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		/* the chain could not go on from it */
+		CU_ASSERT(recv(fd, got, sizeof(got), 0) < 0);
 	}
+	close(fd);
+	unlink(where);
+	free(where);
 }
 
 static atomic_bool enough;
@@ -176,8 +211,8 @@ static void *events(void *arg)
 
 	if (krb5_init_context(&ctx))
 		return NULL;
-	while (!atomic_load(&enough))
-		ks_audit_note(ctx, NULL, &e);
+	while (!atomic_load(&enough) && !ks_audit(ctx, NULL, &e))
+		;
 	krb5_free_context(ctx);
 	return NULL;
 }
@@ -269,6 +304,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "what cannot be written", unwritable },
+		{ "a file of something else", foreign },
 		{ "full disk", full },
 		{ "no file may grow", no_files },
 		{ "locked", locked },

@@ -75,9 +75,12 @@ conversations() {
 	pair 1 "with delegation that is dropped" -f mutual,deleg
 	has "the refused delegation" " event=delegation result=refused .* detail=refuse reason="
 	KRB5_KTNAME=$TOKEN_URI KRB5_CONFIG=$CONF tool "a sweep of one's own" sweep --token "$TOKEN_URI"
+	has "the sweep" " event=sweep-begin result=ok "
+	has "and its end" " event=sweep result=ok .* token="
 	tool "an import to initiate with" keytab import --use initiate --token "$TOKEN_URI" \
 		"$REALM_DIR/user.keytab"
 	initiate
+	exported
 	if [ "$TOKEN_NAME" = softhsm ]; then
 		settings "audit = file:$LOG" "exposure = on-token"
 		pair 1 "an accept that policy refuses"
@@ -107,7 +110,25 @@ initiate() {
 	unspawn "$pid"
 	cat "$SCRATCH/accept" "$SCRATCH/init" >"$SCRATCH/both"
 	ok "$TOKEN_NAME: an initiation" "$rc" "$SCRATCH/both"
+	has "the tickets" " event=kinit result=ok .* local=user@$REALM"
+	tool "adopting" adopt --token "$TOKEN_URI" "FILE:$SCRATCH/cc"
+	has "the adoption" " event=adopt result=ok .* detail=credential%20cache%20FILE:"
 	has "the initiation" " event=initiate result=ok .* local=user@$REALM peer=svc18/localhost@$REALM etype=18 token="
+}
+
+# A credential leaves the process, and comes to another.
+exported() {
+	export KRB5CCNAME=FILE:$SCRATCH/cc GSS_MECH_CONFIG=$SCRATCH/mech KRB5_CLIENT_KTNAME=$TOKEN_URI
+
+	KRB5_CONFIG=$CONF "$(build_file tests inittool)" acquire export "$SCRATCH/blob" >"$SCRATCH/out" 2>&1
+	ok "$TOKEN_NAME: an export" $? "$SCRATCH/out"
+	has "the export" " event=export result=ok .* detail=credential"
+	KRB5_CONFIG=$CONF "$(build_file tests inittool)" import "$SCRATCH/blob" >"$SCRATCH/out" 2>&1
+	ok "$TOKEN_NAME: an import of it" $? "$SCRATCH/out"
+	has "the import of a credential" " event=import result=ok .* detail=credential"
+	unset KRB5CCNAME GSS_MECH_CONFIG KRB5_CLIENT_KTNAME
+	tool "destroying" destroy --token "$TOKEN_URI" -c "FILE:$SCRATCH/cc"
+	has "the destruction" " event=destroy result=ok .* detail=credential%20cache%20FILE:"
 }
 
 unwritable() {

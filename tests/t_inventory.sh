@@ -126,6 +126,27 @@ END
 	run 0 "for people" "$TOKEN_URI"
 	grep -q 'INCOMPLETE: it does not count' "$SCRATCH/out"
 	ok "$TOKEN_NAME: it is said" $? "$SCRATCH/out"
+	odd_label
+}
+
+# A label that would do something to a terminal or a spreadsheet, and is no UTF-8.
+odd_label() {
+	local out
+
+	pkcs11-tool --module "$TOKEN_MODULE" --token-label "$TOKEN_LABEL" --login --pin "$TOKEN_PIN" \
+		--keygen --key-type aes:32 --label $'=cmd|x\x1b[2J\x9b"\n,\xff' --id 98 >"$SCRATCH/p11" 2>&1 ||
+		die "pkcs11-tool failed"
+	run 0 "an odd label" --json "$TOKEN_URI"
+	python3 -c 'import json,sys; assert any(r["name"].startswith("=cmd|x\x1b[2J")
+		for r in json.load(open(sys.argv[1], encoding="utf-8")))' "$SCRATCH/out"
+	ok "$TOKEN_NAME: JSON is JSON" $? "$SCRATCH/out"
+	for out in --csv ""; do
+		run 0 "an odd label${out:+, $out}" $out "$TOKEN_URI"
+		! LC_ALL=C grep -q $'[\x01-\x08\x0b\x0c\x0e-\x1f]' "$SCRATCH/out"
+		ok "$TOKEN_NAME: no controls in it" $? "$SCRATCH/out"
+	done
+	! LC_ALL=C grep -q $'[\x80-\x9f\xff]' "$SCRATCH/out"
+	ok "$TOKEN_NAME: nor C1's" $? "$SCRATCH/out"
 }
 
 scratch_start inventory

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -240,6 +241,46 @@ static void run_stuck_later(const char *token)
 	ks_key_unref(&k);
 }
 
+static bool logged(const char *log, const char *pattern)
+{
+	const char *const argv[] = { "grep", "-q", pattern, log, NULL };
+
+	return box_run(argv);
+}
+
+/* The audit log has each failure, and that all have passed. */
+static void run_logged(const char *token)
+{
+	char text[1024], *log = box_path(token), *conf, *state = box_path("audit-state");
+	unsigned caps;
+
+	doing = "audit";
+	snprintf(text, sizeof(text), "[libdefaults]\n default_realm = A.TEST\n[appdefaults]\n "
+		 "gssp11 = {\n audit = file:%s.log\n state_dir = %s\n }\n", log, state);
+	conf = box_file("audit.conf", text, 0600);
+	snprintf(text, sizeof(text), "%s.log", log);
+	mkdir(state, 0700);
+	setenv("KRB5_CONFIG", conf, 1);
+	box_shim_rules("flip C_Sign 0 -1\n");
+	open_token(token, "logged");
+	must_say(use(18), "wrong result");
+	NEED(logged(text, " event=selftest result=failed .* token=.* detail=CKM_SHA_1_HMAC reason=.*wrong"));
+	NEED(!logged(text, " event=selftest result=ok"));
+	box_shim_rules("");
+	NEED(use(18) == 0 && ks_caps_probe(tok, &caps) == 0);
+	NEED(logged(text, " event=selftest result=ok .* token=[^ ]* serial=[^ ]*$"));
+	/* Why it failed is told also where the log cannot be written. */
+	snprintf(text, sizeof(text), "[libdefaults]\n default_realm = A.TEST\n[appdefaults]\n "
+		 "gssp11 = {\n audit = file:/nonexistent/log\n audit_required = true\n }\n");
+	free(conf);
+	conf = box_file("audit.conf", text, 0600);
+	box_shim_rules("stuck\n");
+	must_say(ks_caps_probe(tok, &caps), "random octets");
+	free(conf);
+	free(state);
+	free(log);
+}
+
 #define BOTH(fn) do { CU_ASSERT(in_child(fn, "softhsm")); CU_ASSERT(in_child(fn, "nss")); } while (0)
 
 static void test_cipher(void)
@@ -260,6 +301,11 @@ static void test_random(void)
 	BOTH(run_stuck_later);
 }
 
+static void test_logged(void)
+{
+	BOTH(run_logged);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -268,6 +314,7 @@ int main(void)
 		{ "wrong ciphertext and plaintext", test_cipher },
 		{ "wrong MACs", test_mac },
 		{ "random octets that repeat", test_random },
+		{ "in the audit log", test_logged },
 		CU_TEST_INFO_NULL
 	};
 

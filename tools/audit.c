@@ -45,6 +45,9 @@ static void summary(const struct ks_audit_report *r)
 		printf("no line was removed, changed or moved\n");
 	printf("%zu signatures are right, %zu could not be checked; %zu lines are behind the last "
 	       "one\n", r->checkpoints, r->unchecked, r->unsigned_tail);
+	if (r->unchecked)
+		printf("signatures are checked with the token's key: name the token with --token, and "
+		       "with --owner the user whose token it is\n");
 	if (ks_audit_long_unsigned(r))
 		printf("%zu lines in a row have no signature: this log signs far more often, so these "
 		       "may have been written anew\n", r->unsigned_most);

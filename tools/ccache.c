@@ -95,6 +95,9 @@ static int destroy_keys(struct tool *t, krb5_ccache cc, const struct ks_token_id
 	err = ks_ccache_destroy_keys(t->ctx, cc, ks_keytab_token(t->kt), n);
 	if (audit_command(t, "destroy", NULL, cache_name(t, cc), err) != TOOL_OK)
 		return TOOL_FAILED;
+	if (err && *n)
+		return fail(t, err, "%s stays, and the keys of %zu of its tickets are gone: do it again",
+			    cache_name(t, cc), *n);
 	return err ? fail(t, err, "%s is left as it was", cache_name(t, cc)) : TOOL_OK;
 }
 

@@ -185,18 +185,18 @@ static void json_item(struct tool *t, const struct field *f, size_t n)
 }
 
 /*
- * RFC 4180, every text in quotes.  What a spreadsheet would take for a formula
+ * RFC 4180, every text in quotes, and without controls.  What a spreadsheet would take for a formula
  * gets an apostrophe in front; a principal may begin with any of these.
  */
 static void csv_text(const char *s)
 {
 	putchar('"');
-	if (s[0] && strchr("=+-@\t\r", s[0]))
+	if (s[0] && strchr("=+-@\t\r\n", s[0]))
 		putchar('\'');
 	for (; *s; s++) {
 		if (*s == '"')
 			putchar('"');
-		putchar(*s);
+		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
 	}
 	putchar('"');
 }

@@ -4,19 +4,6 @@
 
 #include "tools/tool.h"
 
-const char *printable(const char *name)
-{
-	static char bufs[2][2048];
-	static unsigned turn;
-	char *buf = bufs[turn++ % 2];
-	size_t i;
-
-	for (i = 0; name[i] && i < sizeof(bufs[0]) - 1; i++)
-		buf[i] = (unsigned char)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i];
-	buf[i] = '\0';
-	return buf;
-}
-
 /* Octets of the UTF-8 character at s (RFC 3629), or 0 if there is none. */
 static size_t utf8_len(const unsigned char *s)
 {
@@ -32,6 +19,28 @@ static size_t utf8_len(const unsigned char *s)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
+}
+
+/* Controls, C1's too, and what is no UTF-8 could do anything to a terminal. */
+const char *printable(const char *name)
+{
+	static char bufs[4][2048];
+	static unsigned turn;
+	char *buf = bufs[turn++ % 4];
+	const unsigned char *s = (const unsigned char *)name;
+	size_t i = 0, n;
+
+	for (; *s && i < sizeof(bufs[0]) - 4; s += n ? n : 1) {
+		n = utf8_len(s);
+		if (!n || *s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0)) {
+			buf[i++] = '?';
+			continue;
+		}
+		memcpy(buf + i, s, n);
+		i += n;
+	}
+	buf[i] = '\0';
+	return buf;
 }
 
 void json_string(const char *text)
