@@ -76,14 +76,7 @@ static unsigned need_inside(int32_t etype, enum ks_doc_use use)
 /* The mechanism behind the first bit that is lacking. */
 static const char *mechanism(unsigned lack)
 {
-	const unsigned bit = lack & -lack;
-	const char *known = bit ? ks_cap_mechanism(bit) : NULL;
-
-	if (known || !bit)
-		return known;
-	return bit == KS_CAP_SEND ? "CKM_CONCATENATE_BASE_AND_DATA and C_WrapKey" :
-	       bit == KS_CAP_IMPORT ? "C_CreateObject of a secret key" :
-	       "CKM_EXTRACT_KEY_FROM_KEY";
+	return lack ? ks_cap_mechanism(lack & -lack) : NULL;
 }
 
 struct ks_doc_cell ks_doc_cell(unsigned caps, int32_t etype, enum ks_doc_use use)

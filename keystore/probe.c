@@ -235,6 +235,8 @@ static err_t probe_one(struct tok *t, size_t i)
 {
 	err_t err = probes[i].run(t, probes[i].etype);
 
+	if (err == ERR_TOKEN_FAILED)
+		ks_audit_selftest(t, probes[i].mechanism, err);
 	return err ? err : ks_selftest(t, probes[i].bit);
 }
 

@@ -29,8 +29,7 @@ enum {                           /* bits of a verdict */
 	KS_CAP_GENERATE = 512,   /* CKM_AES_KEY_GEN of a session key that encrypts and decrypts */
 	KS_CAP_LIFT = 1024,      /* a key out of a message: unwrap, extract, read what is beside it */
 	KS_CAP_LIFT_SHA1 = 2048, /* RFC 3962's MAC over hidden plaintext, with C_DigestKey and xor */
-	KS_CAP_SEND = 4096,      /* a key into a message: concatenate, wrap */
-	KS_CAP_IMPORT = 8192     /* secret keys from octets with C_CreateObject */
+	KS_CAP_SEND = 4096       /* a key into a message: concatenate, wrap */
 };
 
 /*

@@ -68,6 +68,15 @@ static err_t hide(struct tok *t, uint8_t text[ALL], struct tok_key **out)
 	return err;
 }
 
+static err_t check_closed(struct tok_key *k, const char *made_by)
+{
+	bool closed = false;
+	err_t err = tok_hidden_closed(k, &closed);
+
+	return !err && !closed ? err_set(ERR_UNSUPPORTED, "%s made a key that can leave the token",
+					 made_by) : err;
+}
+
 /* A key cut out is the right one: its digest says so. */
 static err_t check_cut(struct tok *t, struct tok_key *hidden, const uint8_t *text,
 		       enum tok_type type, size_t len)
@@ -79,6 +88,8 @@ static err_t check_cut(struct tok *t, struct tok_key *hidden, const uint8_t *tex
 
 	SHA1(text + AT, len, want);
 	err = tok_hidden_extract(hidden, AT, len, &spec, &piece.key);
+	if (!err)
+		err = check_closed(piece.key, "CKM_EXTRACT_KEY_FROM_KEY");
 	if (!err)
 		err = tok_digest(t, TOK_SHA1, &piece, 1, got);
 	if (!err && memcmp(want, got, sizeof(want)))
@@ -115,6 +126,8 @@ err_t ks_probe_lift(struct tok *t, int32_t etype)
 
 	(void)etype;
 	err = hide(t, text, &hidden);
+	if (!err)
+		err = check_closed(hidden, "C_UnwrapKey");
 	if (!err)
 		err = check_cut(t, hidden, text, TOK_AES, 32);
 	if (!err)

@@ -34,25 +34,29 @@ static bool well_formed(const struct ks_surrogate *s)
 }
 
 /* What the surrogate is called on the token: half a SHA-256, of which nothing leads back. */
-static void name_of(const struct ks_surrogate *s, struct name *out)
+static err_t name_of(const struct ks_surrogate *s, struct name *out)
 {
 	static const char what[] = "gssp11 session key surrogate";
 	uint8_t in[sizeof(what) + 4 + KS_KEY_MAX], digest[SHA256_DIGEST_LENGTH];
 	struct wr w;
+	err_t err = 0;
 	size_t i;
 
 	wr_init(&w, in, sizeof(in));
 	wr_bytes(&w, what, sizeof(what));
 	wr_be32(&w, (uint32_t)s->etype);
 	wr_bytes(&w, s->octets, s->len);
+	/* One name for all keys would give one ticket another's. */
 	if (!ks_plain_sha256(in, w.len, digest))
-		trace("vault: libcrypto has no SHA-256");
+		err = err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gives no SHA-256 digest, which names "
+			      "session keys: see its configuration");
 	memcpy(out->tag, digest, KS_VAULT_TAG);
 	memcpy(out->label, KS_VAULT_PREFIX, sizeof(KS_VAULT_PREFIX));
 	for (i = 0; i < KS_VAULT_TAG; i++)
 		snprintf(out->label + strlen(KS_VAULT_PREFIX) + 2 * i, 3, "%02x", digest[i]);
 	secret_wipe(in, sizeof(in));
 	secret_wipe(digest, sizeof(digest));
+	return err;
 }
 
 err_t ks_surrogate_random(struct tok *t, int32_t etype, struct ks_surrogate *out)
@@ -182,9 +186,10 @@ err_t ks_vault_store(struct ks_key *key, enum ks_vault_kind kind, int64_t expire
 		err = ks_surrogate_random(j.tok, j.id.etype, &s);
 	if (err)
 		return err;
-	name_of(&s, &j.name);
+	err = name_of(&s, &j.name);
 	memcpy(j.id.instance, j.name.tag, KS_INSTANCE);
-	err = write_entry(&j);
+	if (!err)
+		err = write_entry(&j);
 	if (!err) {
 		trace("vault: token=%s: %s session key stored as %s, exposure %s",
 		      tok_info(j.tok)->label, ks_key_etype(key)->name, j.name.label,
@@ -234,7 +239,9 @@ err_t ks_vault_key(struct tok *t, const struct ks_surrogate *s, struct ks_key **
 	*out = NULL;
 	if (!well_formed(s))
 		return bad_surrogate(s);
-	name_of(s, &name);
+	err = name_of(s, &name);
+	if (err)
+		return err;
 	*out = ks_vault_cache_get(t, name.label);
 	if (*out)
 		return 0;
@@ -263,7 +270,9 @@ err_t ks_vault_has(struct tok *t, const struct ks_surrogate *s, bool *has)
 	*has = false;
 	if (!well_formed(s))
 		return 0;
-	name_of(s, &name);
+	err = name_of(s, &name);
+	if (err)
+		return err;
 	key = ks_vault_cache_get(t, name.label);
 	if (key) {
 		ks_key_unref(&key);
@@ -283,8 +292,9 @@ err_t ks_vault_destroy(struct tok *t, const struct ks_surrogate *s)
 
 	if (!well_formed(s))
 		return bad_surrogate(s);
-	name_of(s, &name);
-	err = ks_vault_enter(t, &fd);
+	err = name_of(s, &name);
+	if (!err)
+		err = ks_vault_enter(t, &fd);
 	if (err)
 		return err;
 	err = ks_vault_erase(t, name.label);

@@ -18,10 +18,10 @@
 
 enum { OCTETS = 256, NAME = 8 };        /* of a digest, enough to tell the octets apart */
 
-err_t tok_hidden_unwrap(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks,
-			size_t len, struct tok_key **out)
+static err_t unwrap(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks, size_t len,
+		    unsigned use, struct tok_key **out)
 {
-	const struct tok_key_spec spec = { .type = TOK_GENERIC, .use = TOK_DERIVE };
+	const struct tok_key_spec spec = { .type = TOK_GENERIC, .use = use };
 	uint8_t copy[16];
 	const CK_MECHANISM mech = { CKM_AES_CBC, copy, sizeof(copy) };
 
@@ -30,6 +30,18 @@ err_t tok_hidden_unwrap(struct tok_key *aes, const uint8_t iv[16], const uint8_t
 		return err_set(ERR_INTERNAL, "a hidden value of %zu octets", len);
 	memcpy(copy, iv, sizeof(copy));
 	return make_unwrapped(aes, &mech, blocks, len, &spec, out);
+}
+
+err_t tok_hidden_unwrap(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks,
+			size_t len, struct tok_key **out)
+{
+	return unwrap(aes, iv, blocks, len, TOK_DERIVE, out);
+}
+
+err_t tok_hidden_unwrap_to_send(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks,
+				size_t len, struct tok_key **out)
+{
+	return unwrap(aes, iv, blocks, len, TOK_DERIVE | TOK_EXTRACTABLE, out);
 }
 
 err_t tok_hidden_extract(struct tok_key *hidden, size_t at, size_t len,
@@ -261,4 +273,34 @@ err_t tok_hidden_is(struct tok_key *hidden, size_t at, const uint8_t *guess, siz
 	if (!err)
 		*is = memcmp(md, want, sizeof(want)) == 0;
 	return err;
+}
+
+err_t tok_hidden_closed(struct tok_key *hidden, bool *closed)
+{
+	CK_BBOOL sensitive = CK_FALSE, extractable = CK_TRUE;
+	CK_ATTRIBUTE a[] = {
+		{ CKA_SENSITIVE, &sensitive, sizeof(sensitive) },
+		{ CKA_EXTRACTABLE, &extractable, sizeof(extractable) },
+	};
+	struct tok *t = hidden->tok;
+	struct worker w;
+	err_t err = key_refresh(hidden);
+	CK_RV rv;
+
+	*closed = false;
+	if (err)
+		return err;
+	rv = worker_get(t, &w);
+	if (rv != CKR_OK)
+		return tok_error(t, "C_OpenSession", rv);
+	rv = CKR_SESSION_HANDLE_INVALID;
+	if (atomic_load(&hidden->generation) == w.generation)
+		rv = traced(t, "C_GetAttributeValue",
+			    t->f->C_GetAttributeValue(w.session, hidden->handle, a, 2));
+	if (rv == CKR_OK)
+		worker_put(t, &w);
+	else
+		worker_drop(t, &w);
+	*closed = rv == CKR_OK && sensitive && !extractable;
+	return rv == CKR_OK ? 0 : tok_error(t, "C_GetAttributeValue", rv);
 }

@@ -29,6 +29,10 @@
 MUST err_t tok_hidden_unwrap(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks,
 			     size_t len, struct tok_key **out);
 
+/* As tok_hidden_unwrap; what is extracted from the value may be TOK_EXTRACTABLE: a key passed on. */
+MUST err_t tok_hidden_unwrap_to_send(struct tok_key *aes, const uint8_t iv[16],
+				     const uint8_t *blocks, size_t len, struct tok_key **out);
+
 /* The len octets from octet at on, as a key: CKM_EXTRACT_KEY_FROM_KEY. */
 MUST err_t tok_hidden_extract(struct tok_key *hidden, size_t at, size_t len,
 			      const struct tok_key_spec *spec, struct tok_key **out);
@@ -45,6 +49,12 @@ MUST err_t tok_hidden_read(struct tok_key *hidden, size_t at, size_t n, uint8_t 
  */
 MUST err_t tok_hidden_is(struct tok_key *hidden, size_t at, const uint8_t *guess, size_t n,
 			 bool *is);
+
+/*
+ * True if the token says that what it made is sensitive and not extractable:
+ * some take a template's word and make something else.
+ */
+MUST err_t tok_hidden_closed(struct tok_key *hidden, bool *closed);
 
 /* hidden xor data, both len octets: CKM_XOR_BASE_AND_DATA. */
 MUST err_t tok_hidden_xor(struct tok_key *hidden, const uint8_t *data, size_t len,
@@ -71,10 +81,6 @@ MUST err_t tok_hidden_append(struct tok_key *hidden, const uint8_t *data, size_t
 			     const struct tok_key_spec *spec, struct tok_key **out);
 MUST err_t tok_hidden_prepend(struct tok_key *hidden, const uint8_t *data, size_t len,
 			      const struct tok_key_spec *spec, struct tok_key **out);
-
-/* As tok_hidden_unwrap; what is extracted from the value may be TOK_EXTRACTABLE: a key passed on. */
-MUST err_t tok_hidden_unwrap_to_send(struct tok_key *aes, const uint8_t iv[16],
-				     const uint8_t *blocks, size_t len, struct tok_key **out);
 
 /*
  * The AES-CBC ciphertext of a hidden value of whole blocks, made with

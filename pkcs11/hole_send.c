@@ -34,22 +34,6 @@ err_t tok_hidden_prepend(struct tok_key *hidden, const uint8_t *data, size_t len
 	return concatenate(hidden, CKM_CONCATENATE_DATA_AND_BASE, data, len, spec, out);
 }
 
-err_t tok_hidden_unwrap_to_send(struct tok_key *aes, const uint8_t iv[16], const uint8_t *blocks,
-				size_t len, struct tok_key **out)
-{
-	const struct tok_key_spec spec = {
-		.type = TOK_GENERIC, .use = TOK_DERIVE | TOK_EXTRACTABLE
-	};
-	CK_BYTE copy[16];
-	const CK_MECHANISM mech = { CKM_AES_CBC, copy, sizeof(copy) };
-
-	*out = NULL;
-	if (len == 0 || len % 16 || len > TOK_HIDDEN_MAX)
-		return err_set(ERR_INTERNAL, "a hidden value of %zu octets", len);
-	memcpy(copy, iv, sizeof(copy));
-	return make_unwrapped(aes, &mech, blocks, len, &spec, out);
-}
-
 /* ---- wrapping ---- */
 
 struct wrapping {

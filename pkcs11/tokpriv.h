@@ -38,8 +38,7 @@ struct tok_idle {
 
 struct tok {
 	struct tok *next;                       /* registry */
-	char *uri_text, *cfg_module, *cfg_init; /* its key there */
-	char *cfg_state_dir;
+	char *uri_text, *cfg_module, *cfg_init, *cfg_state_dir; /* its key there, but for the last */
 	struct uri uri;
 	_Atomic(struct module *) mod;
 	CK_FUNCTION_LIST *f;                    /* mod->f */

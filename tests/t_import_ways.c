@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "keystore/probe_int.h"
 #include "pkcs11/import.h"
 #include "pkcs11/token.h"
 #include "tests/lib/box.h"
@@ -295,6 +296,23 @@ static void test_loose(void)
 	CU_ASSERT(in_child(run_loose, &ways[4]));
 }
 
+/* Nor is a token that makes such hidden values good for exposure = on-token. */
+static void run_loose_lift(const struct ways *w)
+{
+	doing = "loose hidden values";
+	box_shim_rules("");
+	open_token(w->token, true);
+	NEED(ks_probe_lift(tok, 20) == 0);
+	box_shim_rules("loose\n");
+	NEED(ks_probe_lift(tok, 20) == ERR_UNSUPPORTED);
+	NEED(strstr(err_text(ERR_UNSUPPORTED), "can leave the token"));
+}
+
+static void test_loose_lift(void)
+{
+	CU_ASSERT(in_child(run_loose_lift, &ways[3]));
+}
+
 /* A refusal of these attributes alone does not condemn C_CreateObject. */
 static void run_once_refused(const struct ways *w)
 {
@@ -377,6 +395,7 @@ int main(void)
 		{ "odd lengths", test_odd },
 		{ "no way", test_none },
 		{ "attributes are looked at", test_loose },
+		{ "and those of hidden values", test_loose_lift },
 		{ "one refusal", test_once_refused },
 		{ "token lost, fork", test_lost },
 		{ "both slots", test_both },

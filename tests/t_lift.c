@@ -179,7 +179,7 @@ static void kinds(void)
 		lift_pair_make(lift_etypes[i], &p);
 		for (j = 0; j < 5; j++) for (k = 0; k < sizeof(inners) / sizeof(inners[0]); k++) {
 			struct wish w = { .part = (enum ks_part)j, .inner = inners[k], .name = 7,
-					  .realm = 11 + k, .flags = (krb5_flags)(0xe1 << (j % 4 * 8)),
+					  .realm = 11 + k, .flags = (krb5_flags)(0xe1u << (j % 4 * 8)),
 					  .seq = 77, .authdata = k * 31 };
 
 			one(&p, &w);
