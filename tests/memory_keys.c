@@ -36,7 +36,7 @@ static const struct purpose ticket[] = {
 }, message[] = {
 	{ "Ke(22)", 22, KS_KE }, { "Ki(22)", 22, KS_KI }, { "Ke(24)", 24, KS_KE },
 	{ "Ki(24)", 24, KS_KI }, { "Kc(23)", 23, KS_KC }, { "Kc(25)", 25, KS_KC },
-	{ NULL, 0, KS_KE }
+	{ "Kp", 0, KS_KP }, { NULL, 0, KS_KE }
 };
 
 static void print(const uint8_t *p, size_t n, const char *name, const char *of)

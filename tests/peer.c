@@ -12,6 +12,9 @@
  *   -q        establish only, no messages
  *   -s        short messages, and no others
  *   -k FILE   at the end the context's keys go to FILE, as enctype and hex (stock only)
+ *   -t FILE   the delegated credential's tickets go to the ccache FILE
+ *   -p        both sides make pseudo-random octets, which must agree
+ *   -o        this side exports the context and imports it again, once it is established
  *
  * Both sides run the same plan: every message that one protects the other
  * opens and compares with the pattern that both know.  Exit 0: all was right.
@@ -228,6 +231,17 @@ static void establish_init(struct side *s, const char *service)
 	check_flags(s, flags);
 }
 
+static void write_tickets(const struct side *s, gss_cred_id_t deleg)
+{
+	gss_key_value_element_desc ccache = { "ccache", s->tickets };
+	gss_key_value_set_desc store = { 1, &ccache };
+	OM_uint32 minor, major;
+
+	major = gss_store_cred_into(&minor, deleg, GSS_C_INITIATE, &mech_krb5, 1, 1, &store, NULL,
+				    NULL);
+	want(s, "gss_store_cred_into", major, minor, GSS_S_COMPLETE);
+}
+
 static void check_deleg(struct side *s, gss_cred_id_t *deleg)
 {
 	OM_uint32 minor, major;
@@ -240,6 +254,8 @@ static void check_deleg(struct side *s, gss_cred_id_t *deleg)
 	major = gss_inquire_cred(&minor, *deleg, &name, NULL, NULL, NULL);
 	want(s, "gss_inquire_cred of the delegated credential", major, minor, GSS_S_COMPLETE);
 	gss_release_name(&minor, &name);
+	if (s->tickets)
+		write_tickets(s, *deleg);
 	gss_release_cred(&minor, deleg);
 }
 
@@ -378,6 +394,39 @@ static void check_etype(struct side *s)
 	gss_release_buffer_set(&minor, &set);
 }
 
+/* The same octets on both sides, from the keys of both kinds. */
+static void check_prf(const struct side *s)
+{
+	static const int kinds[] = { GSS_C_PRF_KEY_FULL, GSS_C_PRF_KEY_PARTIAL };
+	gss_buffer_desc seed = { 5, (void *)(uintptr_t)"seed " }, out;
+	OM_uint32 minor, major;
+	uint8_t *other;
+	size_t i, n;
+
+	for (i = 0; i < 2; i++) {
+		major = gss_pseudo_random(&minor, s->ctx, kinds[i], &seed, 70, &out);
+		want(s, "gss_pseudo_random", major, minor, GSS_S_COMPLETE);
+		send_frame(s, out.value, out.length);
+		other = recv_frame(s, &n);
+		if (n != out.length || memcmp(other, out.value, n) != 0)
+			fail(s, "gss_pseudo_random: the other side has other octets");
+		free(other);
+		gss_release_buffer(&minor, &out);
+	}
+}
+
+static void move(struct side *s)
+{
+	gss_buffer_desc blob;
+	OM_uint32 minor, major;
+
+	major = gss_export_sec_context(&minor, &s->ctx, &blob);
+	want(s, "gss_export_sec_context", major, minor, GSS_S_COMPLETE);
+	major = gss_import_sec_context(&minor, &blob, &s->ctx);
+	want(s, "gss_import_sec_context", major, minor, GSS_S_COMPLETE);
+	gss_release_buffer(&minor, &blob);
+}
+
 static void write_key(FILE *f, const gss_krb5_lucid_key_t *k)
 {
 	OM_uint32 i;
@@ -452,13 +501,16 @@ static void parse(struct side *s, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "f:b:e:x:k:qs")) != -1) {
+	while ((c = getopt(argc, argv, "f:b:e:x:k:t:qspo")) != -1) {
 		switch (c) {
 		case 'f': parse_flags(s, optarg); break;
 		case 'b': s->binding = optarg; break;
 		case 'e': s->etype = atoi(optarg); break;
 		case 'x': s->expect = optarg; break;
 		case 'k': s->keys = optarg; break;
+		case 't': s->tickets = optarg; break;
+		case 'p': s->prf = true; break;
+		case 'o': s->move = true; break;
 		case 'q': s->quiet = true; break;
 		case 's': s->brief = true; break;
 		default: exit(2);
@@ -487,6 +539,10 @@ int main(int argc, char **argv)
 		fail(&s, "the context was established, %s was expected", s.expect);
 	check_inquiry(&s);
 	check_etype(&s);
+	if (s.move)
+		move(&s);
+	if (s.prf)
+		check_prf(&s);
 	if (!s.quiet) {
 		plan(&s, s.init);
 		plan(&s, !s.init);

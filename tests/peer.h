@@ -12,8 +12,8 @@ struct side {
 	const char *name;
 	int fd;
 	bool init, spnego, quiet, brief;
-	bool mutual, dce, replay, sequence, deleg;
-	const char *binding, *expect, *keys;
+	bool mutual, dce, replay, sequence, deleg, prf, move;
+	const char *binding, *expect, *keys, *tickets;
 	int etype;               /* of the per-message keys; 0 = not known */
 	gss_ctx_id_t ctx;
 	uint8_t *first;          /* the initiator's first token, to be replayed */
