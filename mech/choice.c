@@ -144,8 +144,9 @@ static err_t no_key(struct mech_choice *c, krb5_const_principal want)
 	if (!want || krb5_unparse_name(c->k5, want, &name))
 		return err_set(KRB5_KT_NOTFOUND, "client keytab %s has no key to initiate with: bring "
 			       "one in with \"gssp11 keytab import --use initiate\"", where);
-	(void)err_set(KRB5_KT_NOTFOUND, "client keytab %s has no key with which %s could initiate",
-		      where, name);
+	(void)err_set(KRB5_KT_NOTFOUND, "client keytab %s has no key with which %s could initiate: "
+		      "look with \"gssp11 keytab list\", bring one in with \"gssp11 keytab import --use "
+		      "initiate\"", where, name);
 	krb5_free_unparsed_name(c->k5, name);
 	return KRB5_KT_NOTFOUND;
 }

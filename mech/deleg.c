@@ -18,7 +18,7 @@
 #include "pkcs11/trace.h"
 
 #define CRED_MAX (64 * 1024)     /* octets of a KRB-CRED: its length has 16 bits */
-#define KEEP_MAX (7 * 86400)     /* seconds that a forwarded key is kept, unless the own ticket is longer */
+#define KEEP_MAX (7 * 86400)     /* seconds a forwarded key is kept, or for the own ticket's life */
 
 /* Plaintext of EncKrbCredPart; p points into buf, which is wiped and freed as a whole. */
 struct opened {

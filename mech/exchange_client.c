@@ -96,8 +96,7 @@ static err_t add_keys(struct mech_exchange *x, struct ks_keytab *kt, const char 
 		return err;
 	if (x->armor)
 		return err_set(ERR_KEY_ABSENT, "token \"%s\" has no key with which %s could initiate "
-			       "in FAST (armor_ccache): aes128-sha2 and aes256-sha2 keys do if "
-			       "imported with --keep-base-key, aes128-cts and aes256-cts keys do",
+			       "in FAST (armor_ccache): that takes an aes128-cts or aes256-cts key",
 			       ks_token_label(ks_keytab_token(kt)), name);
 	return err_set(ERR_KEY_ABSENT, "token \"%s\" has no key with which %s could initiate: look "
 		       "with \"gssp11 keytab list\", bring it in with \"gssp11 keytab import --use "

@@ -149,6 +149,10 @@ static void put_escaped(struct wr *w, const char *name, const char *value)
 
 	wr_bytes(w, name, strlen(name));
 	for (const char *p = value; *p; p++) {
+		if ((*p >= '0' && *p <= '9') || ((*p | 32) >= 'a' && (*p | 32) <= 'z')) {
+			wr_u8(w, (uint8_t)*p);
+			continue;
+		}
 		wr_u8(w, '%');
 		wr_u8(w, (uint8_t)hex[(unsigned char)*p >> 4]);
 		wr_u8(w, (uint8_t)hex[(unsigned char)*p & 15]);

@@ -39,7 +39,7 @@ static err_t check_stat(const char *path, const struct stat *st)
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return err_set(ERR_PIN_SOURCE, "the PIN file %s belongs to uid %lu, neither root "
 			       "nor uid %lu, which asks: run as its owner (gssp11: --owner "
-			       "USER), or chown it", path, (unsigned long)st->st_uid,
+			       "USER, doctor: --as USER), or chown it", path, (unsigned long)st->st_uid,
 			       (unsigned long)geteuid());
 	if (st->st_mode & (S_IWGRP | S_IRWXO))
 		return err_set(ERR_PIN_SOURCE, "the PIN file %s has mode %04o: let nobody but its "

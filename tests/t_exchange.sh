@@ -175,6 +175,26 @@ test_altered() {
 	CC=cc
 }
 
+# half_destroyed URI: a token that goes between two tickets' keys
+half_destroyed() {
+	local rc=0 tool
+
+	tool=$(build_file . gssp11)
+	CC=cc.half
+	p "AS for a cache to destroy" as client
+	p "TGS for it" tgs svc17/localhost
+	echo "fail C_DestroyObject 3 -1 32" >shim.ctl
+	KRB5_CONFIG=$TOKEN_CONF:$SCRATCH/client.conf "$tool" destroy --token "$1" -c "FILE:$CC" >out 2>&1 && rc=1
+	: >shim.ctl
+	grep -q 'stays, and the keys of 1 of its tickets are gone' out && [ -e "$CC" ] || rc=2
+	ok "$NAME: destroying that stops half-way says so" "$rc" out
+	rc=0
+	KRB5_CONFIG=$TOKEN_CONF:$SCRATCH/client.conf "$tool" destroy --token "$1" -c "FILE:$CC" >out 2>&1 || rc=1
+	grep -q 'the keys of 1 tickets' out && [ ! -e "$CC" ] || rc=2
+	ok "$NAME: and again" "$rc" out
+	CC=cc.gone
+}
+
 # The token goes away somewhere in an exchange, for good or for one call.
 test_gone() {
 	local n before left
@@ -202,6 +222,7 @@ test_gone() {
 	"$PROBE" "$TOKEN_URI" "$TOKEN_URI" "FILE:$CC" list >out
 	[ "${before#*, }" = "$(sed 's/.*, //' out)" ]
 	ok "$NAME: and no session key that counts" $? out
+	half_destroyed "$left"
 	p "what is in it works" accept svc20/localhost "$SCRATCH/a/krb5.keytab"
 	CC=cc
 }

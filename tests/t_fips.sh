@@ -45,7 +45,7 @@ pair() {
 	pid=$!
 	SPAWNED+=("$pid")
 	KRB5CCNAME=$REALM_DIR/ccache KRB5_CONFIG=${INIT_CONF:-$BASE_CONF} timeout -k 5 60 \
-		"$PEER" init "$sock" "$service@$REALM" ${etype:+-e "$etype"} -f mutual \
+		"$PEER" init "$sock" "$service@$REALM" ${etype:+-e "$etype"} -f "${INIT_FLAGS:-mutual}" \
 		>init.log 2>&1 </dev/null || rc=1
 	wait "$pid" || rc=1
 	unspawn "$pid"
@@ -76,6 +76,14 @@ has() {
 
 	grep -qE -- "$2" "$3" || rc=1
 	ok "$1" "$rc" "$3"
+}
+
+# forwarded WHAT FLAGS: the initiator forwards its tickets; the acceptor's context has these flags
+forwarded() {
+	local what=$1 flags=$2 cc=$REALM_DIR/ccache
+
+	REALM_DIR=$SCRATCH/forward INIT_FLAGS=mutual,deleg pair "$what" svc20-20/localhost '' -f "$flags"
+	REALM_DIR=${cc%/ccache}
 }
 
 hasnot() {
@@ -152,6 +160,14 @@ refused "strict-mechanisms: a session key of 18" svc20-18/localhost \
 	"fips = strict-mechanisms refuses $(etype_name 18) for the ticket's session key"
 refused "strict-mechanisms: a session key of 17" svc19-17/localhost \
 	"fips = strict-mechanisms refuses $(etype_name 17) for the ticket's session key"
+mkdir "$SCRATCH/forward"
+kinit -f -c "$SCRATCH/forward/ccache" -k -t "$REALM_DIR/user.keytab" user || die "kinit failed"
+forwarded "strict-mechanisms: a forwarded credential" mutual
+has "strict-mechanisms: it is dropped" "fips = strict-mechanisms refuses delegation = plain" trace
+settings "fips = strict-mechanisms" "delegation = token"
+forwarded "strict-mechanisms, delegation = token: a forwarded credential" mutual,deleg
+has "strict-mechanisms: its key goes to the token" \
+	"the forwarded credential's session key goes to token .*exposure transient" trace
 settings "fips = strict-mechanisms" "exposure = on-token"
 refused "strict-mechanisms with exposure = on-token" svc20-20/localhost "cannot both be met"
 settings "fips = strict"
@@ -165,6 +181,11 @@ for t in 19 20; do
 	has "strict-exposure: the session key is lifted on the token" 'CKM_EXTRACT_KEY_FROM_KEY.*CKR_OK' trace
 	hasnot "strict-exposure: no key comes from memory" 'C_EncryptInit.CKM_AES_KEY_WRAP|C_CreateObject' trace
 done
+settings "fips = strict-exposure" "delegation = token"
+forwarded "strict-exposure, delegation = token: a forwarded credential" mutual,deleg
+has "strict-exposure: its key is lifted on the token" \
+	"the forwarded credential's session key goes to token .*exposure on-token" trace
+settings "fips = strict-exposure"
 refused "strict-exposure: a ticket of 18" svc18-18/localhost \
 	"fips = strict-exposure refuses $(etype_name 18) for the service's ticket"
 refused "strict-exposure: a session key of 18" svc20-18/localhost "fips = strict-exposure refuses"

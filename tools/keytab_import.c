@@ -151,7 +151,8 @@ static int make_plan(struct plan *p)
 	if (p->usable)
 		return TOOL_OK;
 	say("%s has no entry that can be imported: it needs keys of an AES encryption type "
-	    "(17, 18, 19, 20); on the KDC, \"ktadd -e aes256-cts:normal\" writes one",
+	    "(17, 18, 19, 20); on the KDC, \"ktadd -e aes256-cts:normal\" writes one, and where "
+	    "fips is strict \"ktadd -e aes256-sha2:normal\"",
 	    ks_ktfile_path(p->file));
 	return TOOL_FAILED;
 }

@@ -98,7 +98,7 @@ static void help_all(FILE *f)
 	for (c = commands; c->group; c++)
 		fprintf(f, "  %-15s %s\n", command_name(c), c->about);
 	fprintf(f, "\n\"gssp11 COMMAND --help\" says more about each, gssp11(1) everything.\n"
-		"Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, with warnings.\n");
 }
 
 static void help_one(const struct command *c)
