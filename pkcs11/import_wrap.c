@@ -269,21 +269,16 @@ static CK_RV wrap_by(const struct import *in, struct sealing *s, struct secret *
 {
 	/* Zeros may stay behind an HMAC key; of another, C_UnwrapKey must cut them off. */
 	const size_t len = in->zeros ? whole->len : in->len;
+	const bool kw = in->way == TOK_IMPORT_KW || in->way == TOK_IMPORT_KW_BLOCKS;
 
 	s->mech = &out->mech;
-	switch (in->way) {
-	case TOK_IMPORT_OAEP:
+	if (in->way == TOK_IMPORT_OAEP)
 		return by_oaep(s, whole->data, len, out);
-	case TOK_IMPORT_KW:
-	case TOK_IMPORT_KW_BLOCKS:
-		if (len % HALF == 0 && len >= 2 * HALF)
-			return by_kw(s, whole->data, len, in->way == TOK_IMPORT_KW_BLOCKS, out);
-		/* Nothing here has such a length; RFC 5649's wrapping is rarer than AES-CBC. */
-		/* fallthrough */
-	default:
-		out->value_len = len % BLOCK ? len : 0;
-		return by_cbc(s, whole->data, whole->len, out);
-	}
+	/* Nothing here has another length; RFC 5649's wrapping is rarer than AES-CBC. */
+	if (kw && len % HALF == 0 && len >= 2 * HALF)
+		return by_kw(s, whole->data, len, in->way == TOK_IMPORT_KW_BLOCKS, out);
+	out->value_len = len % BLOCK ? len : 0;
+	return by_cbc(s, whole->data, whole->len, out);
 }
 
 CK_RV import_wrap(const struct import *in, struct wrapped *out, const char **call)
