@@ -27,7 +27,7 @@ struct log {
 
 /* ---- opening ------------------------------------------------------------------------- */
 
-static err_t check(const char *path, const struct stat *st)
+err_t audit_file_check(const char *path, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode))
 		return err_set(ERR_CONFIG, "the audit log %s is not a regular file", path);
@@ -35,6 +35,13 @@ static err_t check(const char *path, const struct stat *st)
 		return err_set(ERR_CONFIG, "the audit log %s is not uid %lu's alone: each user needs "
 			       "one of its own, of mode 0600", path, (unsigned long)geteuid());
 	return 0;
+}
+
+err_t audit_file_unopened(const char *path, int e)
+{
+	return err_set(e, "the audit log %s cannot be opened as uid %lu: %s%s", path,
+		       (unsigned long)geteuid(), strerror(e), e == ENOENT || e == EACCES ?
+		       ": make its folder, and give it to that user (mode 0700)" : "");
 }
 
 /* The file of this name, locked; it may be rotated away while one waits for the lock. */
@@ -50,11 +57,8 @@ static err_t open_locked(const char *path, int *out, off_t *size)
 	for (i = 0; i < REOPENS; i++) {
 		fd = open(path, flags, 0600);
 		if (fd < 0)
-			return err_set(errno, "the audit log %s cannot be opened as uid %lu: %s%s",
-				       path, (unsigned long)geteuid(), strerror(errno),
-				       errno == ENOENT || errno == EACCES ? ": make its folder, and "
-				       "give it to that user (mode 0700)" : "");
-		err = fstat(fd, &st) ? errno : check(path, &st);
+			return audit_file_unopened(path, errno);
+		err = fstat(fd, &st) ? errno : audit_file_check(path, &st);
 		if (!err && !audit_lock(fd, LOCK_MS))
 			err = err_set(EAGAIN, "the audit log %s is locked by another process", path);
 		if (err) {

@@ -2,6 +2,7 @@
 #ifndef GSSP11_AUDIT_INT_H
 #define GSSP11_AUDIT_INT_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <openssl/sha.h>
@@ -87,6 +88,10 @@ MUST bool audit_fits(off_t size);
  */
 MUST err_t audit_append_file(const struct audit_conf *c, const char *body, struct audit_end *end,
 			     bool *due);
+/* Whether an open file may be the log: regular, and this user's alone.  ERR_CONFIG. */
+MUST err_t audit_file_check(const char *path, const struct stat *st);
+/* The error of a log that open() refused with errno e. */
+MUST err_t audit_file_unopened(const char *path, int e);
 MUST err_t audit_append_syslog(const struct audit_conf *c, const char *body,
 			       struct audit_end *end, bool *due);
 

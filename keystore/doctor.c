@@ -1,8 +1,16 @@
 /* What a token is good for: the capability matrix, and can a session read a key? */
 #include "keystore/doctor.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "keystore/audit_int.h"
 #include "keystore/etype.h"
 #include "keystore/fips.h"
 #include "keystore/probe.h"
@@ -134,7 +142,7 @@ struct ks_doc_cell ks_doc_fips_cell(size_t i, unsigned caps, int32_t etype, enum
 
 static bool is_special(enum tok_way way)
 {
-	return way == TOK_WAY_DERIVE || way == TOK_WAY_UNWRAP;
+	return way == TOK_WAY_EXTRACT_DERIVE || way == TOK_WAY_DERIVE || way == TOK_WAY_UNWRAP;
 }
 
 static err_t try_one(struct tok *t, enum tok_way way, enum tok_victim victim,
@@ -153,6 +161,9 @@ static err_t try_one(struct tok *t, enum tok_way way, enum tok_victim victim,
 		.tried = e.tried, .open = e.open, .call = e.call, .rv = e.rv
 	};
 	r->n++;
+	/* The module's own session keys derive. */
+	if (e.open && way == TOK_WAY_EXTRACT_DERIVE)
+		r->session = r->deriving = true;
 	if (e.open && w->special)
 		r->special = true;
 	else if (e.open && w->token_object)
@@ -237,4 +248,61 @@ err_t ks_doc_token(struct tok *t, struct ks_doc_token *out)
 err_t ks_doc_pin_file(const char *uri, bool *file)
 {
 	return tok_pin_file_check(uri, file);
+}
+
+/* ---- the audit log --------------------------------------------------------------------- */
+
+/* A log that is not there yet: may its folder get it? */
+static err_t try_folder(const char *path)
+{
+	char copy[sizeof(((struct audit_conf *)0)->path)];
+	const size_t n = strlen(path);
+
+	if (n == 0 || path[n - 1] == '/')
+		return audit_file_unopened(path, EISDIR);
+	memcpy(copy, path, n + 1);
+	return faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0 ? 0 :
+	       audit_file_unopened(path, errno);
+}
+
+static err_t try_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	err_t err;
+
+	if (fd < 0)
+		return errno == ENOENT ? try_folder(path) : audit_file_unopened(path, errno);
+	err = fstat(fd, &st) ? errno : audit_file_check(path, &st);
+	close(fd);
+	return err;
+}
+
+static err_t try_socket(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err_t err = fd < 0 ? errno : 0;
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%.107s", path);
+	if (!err && connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
+		err = err_set(errno, "syslog's socket %s takes no audit line: %s", path,
+			      strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+err_t ks_doc_audit(krb5_context ctx, bool *on, bool *required)
+{
+	struct audit_conf c;
+	err_t err;
+
+	*on = *required = true;
+	err = audit_conf_read(ctx, &c);
+	if (err)
+		return err;
+	*on = c.where != AUDIT_OFF;
+	*required = c.required;
+	return !*on ? 0 : c.where == AUDIT_FILE ? try_file(c.path) : try_socket(c.path);
 }

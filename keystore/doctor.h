@@ -5,6 +5,7 @@
 #ifndef GSSP11_DOCTOR_H
 #define GSSP11_DOCTOR_H
 
+#include <krb5.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,8 +70,9 @@ struct ks_doc_readable {
 	size_t n;
 	struct ks_doc_way ways[KS_DOC_WAYS_MAX];
 	bool long_term;          /* keytab entries can be read by whoever is logged in */
-	bool session;            /* session keys */
+	bool session;            /* session keys: some of them have CKA_DERIVE */
 	bool special;            /* only those that derive or unwrap */
+	bool deriving;           /* any key with CKA_DERIVE */
 	bool unknown;            /* not all could be tried, and none was open */
 };
 
@@ -91,6 +93,13 @@ struct ks_doc_token {
 };
 
 MUST err_t ks_doc_token(struct tok *t, struct ks_doc_token *out);
+
+/*
+ * Whether the audit log could take a line now, by the rules of one that is
+ * written, without writing or making anything.  *on: one is configured;
+ * *required: events fail where this does.  Errors as ks_audit's.
+ */
+MUST err_t ks_doc_audit(krb5_context ctx, bool *on, bool *required);
 
 /* The URI's pin-source by the rules of a login, without a token; *file: it names a file. */
 MUST err_t ks_doc_pin_file(const char *uri, bool *file);

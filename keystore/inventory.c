@@ -177,6 +177,9 @@ static void judge(const struct ks_doc_readable *r, struct ks_inv_item *it)
 	} else if (r->long_term) {
 		it->readable = 1;
 		it->how = way(r, false);
+	} else if (r->deriving && it->may_derive) {
+		it->readable = 1;
+		it->how = "extract-derive";
 	} else {
 		it->readable = r->unknown ? -1 : 0;
 	}

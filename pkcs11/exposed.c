@@ -62,11 +62,11 @@ static CK_RV hmac(struct lab *l, CK_OBJECT_HANDLE key, uint8_t mac[MAC])
 	return rv == CKR_OK && n != MAC ? CKR_GENERAL_ERROR : rv;
 }
 
-static bool make_victim(struct lab *l, enum tok_victim where)
+static bool make_victim(struct lab *l, unsigned use, enum tok_victim where)
 {
 	uint8_t id[ID];
 	const struct tok_key_spec spec = {
-		.type = TOK_GENERIC, .use = TOK_SIGN, .on_token = where == TOK_VICTIM_TOKEN,
+		.type = TOK_GENERIC, .use = TOK_SIGN | use, .on_token = where == TOK_VICTIM_TOKEN,
 		.label = TOK_VICTIM_LABEL, .id = id, .id_len = ID
 	};
 
@@ -207,17 +207,23 @@ static const struct {
 	const char *name, *text;
 	bool (*run)(struct lab *l);
 	bool own_key;            /* makes the key that it works on itself */
+	unsigned use;            /* of the victim, besides signing */
 } ways[TOK_WAYS] = {
-	[TOK_WAY_VALUE] = { "value", "reading CKA_VALUE", by_value, false },
-	[TOK_WAY_SET] = { "set", "making it readable with C_SetAttributeValue", by_setting, false },
-	[TOK_WAY_COPY] = { "copy", "making a readable copy with C_CopyObject", by_copying, false },
+	[TOK_WAY_VALUE] = { "value", "reading CKA_VALUE", by_value, false, 0 },
+	[TOK_WAY_SET] = { "set", "making it readable with C_SetAttributeValue", by_setting, false,
+			  0 },
+	[TOK_WAY_COPY] = { "copy", "making a readable copy with C_CopyObject", by_copying, false,
+			   0 },
 	[TOK_WAY_WRAP] = { "wrap", "wrapping it although it is not extractable", by_wrapping,
-			   false },
+			   false, 0 },
 	[TOK_WAY_EXTRACT] = { "extract", "CKM_EXTRACT_KEY_FROM_KEY octet by octet, without "
-			      "CKA_DERIVE", lab_extract, false },
+			      "CKA_DERIVE", lab_extract, false, 0 },
+	[TOK_WAY_EXTRACT_DERIVE] = { "extract-derive", "CKM_EXTRACT_KEY_FROM_KEY octet by octet, "
+				     "with CKA_DERIVE", lab_extract, false, TOK_DERIVE },
 	[TOK_WAY_DERIVE] = { "derive", "a readable child of a key with CKA_DERIVE", lab_derive,
-			     true },
-	[TOK_WAY_UNWRAP] = { "unwrap", "unwrapping to a readable key", lab_unwrap, true },
+			     true, 0 },
+	[TOK_WAY_UNWRAP] = { "unwrap", "unwrapping to a readable key", lab_unwrap, true,
+			     0 },
 };
 
 const char *tok_way_text(enum tok_way way)
@@ -245,7 +251,7 @@ static bool still_there(struct lab *l)
 
 static void run(struct lab *l, enum tok_way way, enum tok_victim victim, struct tok_exposed *out)
 {
-	out->tried = ways[way].own_key || make_victim(l, victim);
+	out->tried = ways[way].own_key || make_victim(l, ways[way].use, victim);
 	l->impossible = false;
 	if (out->tried)
 		out->open = ways[way].run(l);

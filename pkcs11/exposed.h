@@ -12,13 +12,14 @@
 
 struct tok;
 
-/* Ways to a key's octets.  The last two are against keys with a certain use only. */
+/* Ways to a key's octets.  The last three are against keys with a certain use only. */
 enum tok_way {
 	TOK_WAY_VALUE,           /* C_GetAttributeValue of CKA_VALUE */
 	TOK_WAY_SET,             /* C_SetAttributeValue makes it readable */
 	TOK_WAY_COPY,            /* C_CopyObject makes a copy that is */
 	TOK_WAY_WRAP,            /* C_WrapKey takes it although it is not extractable */
 	TOK_WAY_EXTRACT,         /* CKM_EXTRACT_KEY_FROM_KEY octet by octet, without CKA_DERIVE */
+	TOK_WAY_EXTRACT_DERIVE,  /* the same with it, for tokens that ask for it */
 	TOK_WAY_DERIVE,          /* a readable child of a key with CKA_DERIVE */
 	TOK_WAY_UNWRAP,          /* a key with CKA_UNWRAP unwraps to readable ones */
 	TOK_WAYS

@@ -68,7 +68,7 @@ assert any(f["setting"] == "off" for f in d["fips"])
 r = d["readable"]
 assert r["verdict"] == ("yes" if nss else "no")
 opened = {w["way"] for w in r["ways"] if w["open"]}
-assert opened == ({"copy", "wrap", "extract", "derive", "unwrap"} if nss else {"derive"}), opened
+assert opened == ({"copy", "wrap", "extract", "extract-derive", "derive", "unwrap"} if nss else {"derive"}), opened
 assert all(c["level"] in ("ok", "info", "warning", "problem") and c["text"] for c in d["checks"])
 END
 	ok "$TOKEN_NAME: --json has what the manual says" $? "$SCRATCH/out"
@@ -166,6 +166,68 @@ ill_conf() {
 	settings
 }
 
+# audit FILE-SETTING: the doctor without a PIN file, which opens no token, so that nothing is logged
+audit() {
+	settings "audit = $1"
+	run 3 "audit = $1" "$TOKEN_URI"
+	finds warning audit
+	settings "audit = $1" "audit_required = true"
+	run 1 "audit = $1, required" "${TOKEN_URI%pin-source*}pin-source=file:$SCRATCH/pin.absent"
+	finds problem audit
+	has '^ +-> let the log.s folder' "with a cure"
+}
+
+ill_audit() {
+	local log=$SCRATCH/log.$TOKEN_NAME
+
+	mkdir "$log"
+	audit "file:$log/none/audit"
+	: >"$log/target"
+	chmod 600 "$log/target"
+	ln -s target "$log/link"
+	audit "file:$log/link"
+	mkfifo -m 600 "$log/fifo"
+	audit "file:$log/fifo"
+	install -m 640 /dev/null "$log/shared"
+	audit "file:$log/shared"
+	audit "syslog:$log/none"
+	settings "audit = fille:$log/audit"
+	run 1 "an audit setting that is none" "$TOKEN_URI"
+	finds problem audit
+	settings "audit = file:$log/audit" "audit_required = true"
+	run 1 "no PIN file" "${TOKEN_URI%pin-source*}pin-source=file:$SCRATCH/pin.absent"
+	finds ok audit
+	[ ! -e "$log/audit" ] && [ ! -s "$log/target" ] && [ ! -s "$log/shared" ]
+	ok "$TOKEN_NAME: the doctor's look makes no log and writes none" $?
+	if [ "$(id -u)" = 0 ]; then
+		install -m 600 -o nobody /dev/null "$log/foreign"
+		audit "file:$log/foreign"
+	fi
+	settings
+}
+
+# The keytab has AES-SHA1 alone.
+ill_fips() {
+	settings "fips = strict-mechanisms"
+	run 1 "a keytab that strict-mechanisms refuses" "$TOKEN_URI"
+	finds problem keytab-fips
+	has '^ +-> .*ktadd .*-e aes256-sha2:normal' "with a cure"
+	settings "svc18 = {" "    fips = strict-mechanisms" "}"
+	run 3 "a keytab of which one service refuses its part" "$TOKEN_URI"
+	finds warning keytab-fips
+	settings "fips = transitional"
+	run "$(well)" "transitional takes it" "$TOKEN_URI"
+	finds info keytab-fips
+	settings
+	run "$(well)" "and off" "$TOKEN_URI"
+	hasnt 'keytab-fips' "without a word"
+	"$GSSP11_TOOL" keytab import --token "$TOKEN_URI" "$REALM_DIR/20.keytab" >/dev/null
+	settings "fips = strict-mechanisms"
+	run 3 "a keytab in part" "$TOKEN_URI"
+	finds warning keytab-fips
+	settings
+}
+
 ill_token() {
 	local uri=${TOKEN_URI%pin-source*}pin-source=file:$SCRATCH/pin
 
@@ -175,6 +237,7 @@ ill_token() {
 	finds problem uri
 	run 1 "no PIN file" "$uri.absent"
 	finds problem pin-file
+	has "^ +-> write the PIN into $SCRATCH/pin.absent: .*0600.*--as" "the cure names the file, its mode and --as"
 	install -m 644 "$TOKEN_PIN_FILE" "$SCRATCH/pin"
 	run 1 "a PIN file that all can read" "$uri"
 	finds problem pin-file
@@ -237,6 +300,8 @@ for make in token_softhsm token_nss; do
 	healthy
 	ill_mech
 	ill_conf
+	ill_audit
+	ill_fips
 	ill_token
 	as_user
 	usage

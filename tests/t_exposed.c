@@ -8,6 +8,7 @@
 #include <CUnit/Basic.h>
 
 #include "pkcs11/exposed.h"
+#include "pkcs11/tokpriv.h"
 #include "pkcs11/token.h"
 #include "tests/lib/box.h"
 
@@ -47,6 +48,7 @@ static const struct row rows[] = {
 	{ TOK_WAY_WRAP, TOK_VICTIM_SESSION, { "no", "yes" } },
 	{ TOK_WAY_EXTRACT, TOK_VICTIM_TOKEN, { "no", "yes" } },
 	{ TOK_WAY_EXTRACT, TOK_VICTIM_SESSION, { "no", "yes" } },
+	{ TOK_WAY_EXTRACT_DERIVE, TOK_VICTIM_SESSION, { "no", "yes" } },
 	{ TOK_WAY_DERIVE, TOK_VICTIM_SESSION, { "yes", "yes" } },
 	{ TOK_WAY_UNWRAP, TOK_VICTIM_SESSION, { "no", "yes" } },
 };
@@ -115,11 +117,45 @@ static void facts(void)
 	}
 }
 
+/* ---- a token that asks for CKA_DERIVE, which neither does by itself ---- */
+
+static CK_FUNCTION_LIST *real;
+
+static CK_RV strict_derive(CK_SESSION_HANDLE s, CK_MECHANISM *mech, CK_OBJECT_HANDLE base,
+			   CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE *out)
+{
+	CK_BBOOL may = CK_FALSE;
+	CK_ATTRIBUTE a = { CKA_DERIVE, &may, sizeof(may) };
+
+	if (real->C_GetAttributeValue(s, base, &a, 1) != CKR_OK || !may)
+		return CKR_KEY_FUNCTION_NOT_PERMITTED;
+	return real->C_DeriveKey(s, mech, base, tmpl, n, out);
+}
+
+static void strict_token(void)
+{
+	CK_FUNCTION_LIST strict;
+	struct tok_exposed e;
+	struct tok *nss = toks[1];
+
+	real = nss->f;
+	strict = *real;
+	strict.C_DeriveKey = strict_derive;
+	nss->f = &strict;
+	CU_ASSERT_EQUAL(tok_exposed_try(nss, TOK_WAY_EXTRACT, TOK_VICTIM_SESSION, &e), 0);
+	CU_ASSERT(e.tried && !e.open);
+	CU_ASSERT_STRING_EQUAL(e.rv, "CKR_KEY_FUNCTION_NOT_PERMITTED");
+	CU_ASSERT_EQUAL(tok_exposed_try(nss, TOK_WAY_EXTRACT_DERIVE, TOK_VICTIM_SESSION, &e), 0);
+	CU_ASSERT(e.tried && e.open);
+	nss->f = real;
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "each way, each token", ways },
 		{ "nothing left", nothing_left },
+		{ "a token that asks for CKA_DERIVE", strict_token },
 		{ "what a token says", facts },
 		CU_TEST_INFO_NULL
 	};

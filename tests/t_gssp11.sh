@@ -183,6 +183,7 @@ ok "the empty list is []" $?
 run 0 "import" "$GSSP11" keytab import --token "$uri" all.kt
 [ "$(grep -c '^imported ' out)" -eq 5 ]
 ok "five entries are imported" $?
+has err "the way is told" 'the keys went onto the token by C_CreateObject'
 has out "the RC4 entry is skipped by name" "^skipped $HTTP kvno 3 \(arcfour-hmac"
 has err "the file that still has the keys is named" 'all.kt still holds the keys'
 cmp -s all.kt keep.kt
@@ -190,6 +191,7 @@ ok "FILE is as it was" $?
 run 0 "import again" "$GSSP11" keytab import --token "$uri" all.kt
 [ "$(grep -c '^present ' out)" -eq 5 ] && ! grep -q '^imported' out
 ok "all are present" $?
+hasnt err "no key went onto the token" 'went onto the token'
 run 0 "list" "$GSSP11" keytab list --token "$uri"
 has out "heading" '^KVNO Timestamp  +Principal$'
 has out "an entry" "^   3 .+ $HTTP \(aes128-cts-hmac-sha256-128\) on-token accept$"

@@ -24,20 +24,26 @@ void finding(struct doctor *d, enum level level, const char *check, const char *
 	va_end(ap);
 	f->level = level;
 	f->check = check;
-	f->cure = cure;
+	f->cure = cure ? strdup(cure) : NULL;
 	d->n++;
 }
 
-void finding_err(struct doctor *d, enum level level, const char *check, const char *what,
-		 err_t err)
+void finding_cured(struct doctor *d, enum level level, const char *check, const char *cure,
+		   const char *what, err_t err)
 {
 	const char *text = err_text(err), *own = NULL;
 
 	if (!text && d->tool->ctx)
 		text = own = krb5_get_error_message(d->tool->ctx, err);
-	finding(d, level, check, NULL, "%s: %s", what, text ? text : "unknown error");
+	finding(d, level, check, cure, "%s: %s", what, text ? text : "unknown error");
 	if (own)
 		krb5_free_error_message(d->tool->ctx, own);
+}
+
+void finding_err(struct doctor *d, enum level level, const char *check, const char *what,
+		 err_t err)
+{
+	finding_cured(d, level, check, NULL, what, err);
 }
 
 enum level doctor_worst(const struct doctor *d)
@@ -54,8 +60,10 @@ enum level doctor_worst(const struct doctor *d)
 
 static void findings_free(struct doctor *d)
 {
-	while (d->n > 0)
+	while (d->n > 0) {
 		free(d->list[--d->n].text);
+		free(d->list[d->n].cure);
+	}
 }
 
 /* ---- what the matrix means for this configuration ------------------------------------ */
@@ -147,6 +155,7 @@ int doctor(struct tool *t)
 	d->tool = t;
 	doctor_mech(d);
 	if (doctor_conf(d)) {
+		doctor_audit(d);
 		doctor_kdc(d);
 		if (doctor_uri(d))
 			doctor_token(d);

@@ -17,7 +17,7 @@ struct finding {
 	enum level level;
 	const char *check;       /* "mech-order": names that scripts may rely on; static */
 	char *text;
-	const char *cure;        /* static; NULL: none needed */
+	char *cure;              /* NULL: none needed */
 };
 
 enum { FINDINGS_MAX = 64 };
@@ -36,7 +36,9 @@ struct doctor {
 /* ---- doctor.c ---- */
 void finding(struct doctor *d, enum level level, const char *check, const char *cure,
 	     const char *fmt, ...) PRINTF(5, 6);
-/* The same with the text of an error, which names its cure itself. */
+/* The same with the text of an error; cure NULL: it names that itself. */
+void finding_cured(struct doctor *d, enum level level, const char *check, const char *cure,
+		   const char *what, err_t err);
 void finding_err(struct doctor *d, enum level level, const char *check, const char *what,
 		 err_t err);
 /* The worst level so far. */
@@ -48,6 +50,9 @@ bool doctor_conf(struct doctor *d);
 /* t->uri from the argument or the default keytab name; false: there is none, which is a finding. */
 bool doctor_uri(struct doctor *d);
 void doctor_keytab_name(struct doctor *d);
+
+/* Whether the audit log can be written. */
+void doctor_audit(struct doctor *d);
 
 /* ---- doctor_mech.c: the mechanism layer's configuration ---- */
 void doctor_mech(struct doctor *d);

@@ -29,6 +29,23 @@ bool doctor_conf(struct doctor *d)
 	return true;
 }
 
+void doctor_audit(struct doctor *d)
+{
+	bool on, required;
+	err_t err = ks_doc_audit(d->tool->ctx, &on, &required);
+
+	if (err)
+		finding_cured(d, required ? LEVEL_PROBLEM : LEVEL_WARNING, "audit",
+			      "let the log's folder belong to the service's user (mode 0700), and the "
+			      "file, where it is there already, be that user's (a regular one, mode "
+			      "0600); or correct audit in krb5.conf section [appdefaults] gssp11",
+			      required ? "nothing that has to be logged is done" :
+			      "events do not get into the log", err);
+	else
+		finding(d, LEVEL_OK, "audit", NULL, on ? "the audit log can be written" :
+			"no audit log is configured");
+}
+
 /* A relation of [libdefaults], malloc'ed; NULL where it is not set. */
 static char *libdefault(krb5_context ctx, const char *name)
 {

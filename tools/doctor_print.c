@@ -150,7 +150,7 @@ static void print_findings(const struct doctor *d)
 		printf("  %-8s %s: %s\n", level_names[d->list[i].level], d->list[i].check,
 		       printable(d->list[i].text ? d->list[i].text : ""));
 		if (d->list[i].cure)
-			printf("  %-8s   -> %s\n", "", d->list[i].cure);
+			printf("  %-8s   -> %s\n", "", printable(d->list[i].cure));
 	}
 }
 

@@ -1,4 +1,5 @@
 /* The token: PIN file, login, state, and the keytab on it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,14 +8,49 @@
 
 enum { FEW_SESSIONS = 16 };
 
+/* The file that a URI's pin-source names, unescaped; cut to size. */
+static void pin_path(const char *uri, char *out, size_t size)
+{
+	const char *s = strstr(uri, "pin-source=");
+	size_t n = 0;
+	unsigned c;
+
+	s = s ? s + strlen("pin-source=") : "";
+	if (strncmp(s, "file:", 5) == 0)
+		s += 5;
+	for (; *s && *s != '&' && n + 1 < size; s++) {
+		if (*s == '%' && sscanf(s + 1, "%2x", &c) == 1 && s[1] && s[2]) {
+			out[n++] = (char)c;
+			s += 2;
+		} else {
+			out[n++] = *s;
+		}
+	}
+	out[n] = '\0';
+}
+
+static void bad_pin_file(struct doctor *d, bool file, err_t err)
+{
+	char path[512], cure[1024];
+
+	pin_path(d->tool->uri, path, sizeof(path));
+	snprintf(cure, sizeof(cure), file ? "write the PIN into %s: a regular file of mode 0600 that "
+		 "belongs to the service's user; \"gssp11 doctor --as USER\" looks as that user" :
+		 "write the PIN into a file of mode 0600 that belongs to the service's user, and name "
+		 "it in the URI: ?pin-source=file:/path", path);
+	finding_cured(d, LEVEL_PROBLEM, "pin-file", cure, "the PIN", err);
+}
+
 static void check_pin_file(struct doctor *d)
 {
 	bool file;
 	err_t err = ks_doc_pin_file(d->tool->uri, &file);
 
-	if (err)
-		finding_err(d, LEVEL_PROBLEM, err == ERR_URI ? "uri" : "pin-file",
-			    err == ERR_URI ? "the URI" : "the PIN", err);
+	if (err == ERR_URI)
+		finding_cured(d, LEVEL_PROBLEM, "uri", "write it as pkcs11:token=LABEL?pin-source="
+			      "file:/path", "the URI", err);
+	else if (err)
+		bad_pin_file(d, file, err);
 	else if (file)
 		finding(d, LEVEL_OK, "pin-file", NULL, "the PIN file is there, and nobody else has "
 			"it");
@@ -85,6 +121,70 @@ static void check_import(struct doctor *d)
 			"no way was found to bring keys onto the token");
 }
 
+/* The setting fips of the entry's service and realm; off where that cannot be read. */
+static enum ks_conf_fips fips_of(krb5_context ctx, const struct ks_entry *e)
+{
+	enum ks_conf_fips fips = KS_FIPS_OFF;
+	krb5_principal princ = NULL;
+	struct ks_conf conf;
+	char *service;
+
+	if (krb5_parse_name(ctx, e->principal, &princ))
+		return fips;
+	service = princ->length ? strndup(princ->data[0].data, princ->data[0].length) : strdup("");
+	if (service && !ks_conf_read_service(ctx, princ->realm.data, service, &conf)) {
+		fips = conf.fips;
+		ks_conf_fini(&conf);
+	}
+	free(service);
+	krb5_free_principal(ctx, princ);
+	return fips;
+}
+
+/* Whether the principal has another entry that the setting lets in. */
+static bool has_better(const struct ks_entry *all, size_t n, const char *principal,
+		       enum ks_conf_fips fips)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(all[i].principal, principal) == 0 && ks_fips_allows(fips, all[i].etype))
+			return true;
+	}
+	return false;
+}
+
+static const char fips_cure[] = "on the KDC, have keys made that the setting takes (kadmin: ktadd -k "
+	"FILE -e aes256-sha2:normal PRINCIPAL), and import FILE again";
+
+/* Does the setting fips refuse all that a principal has? */
+static void check_fips(struct doctor *d, const struct ks_entry *all, size_t n)
+{
+	const struct ks_entry *first = NULL;
+	enum ks_conf_fips fips, which = KS_FIPS_OFF;
+	size_t i, refused = 0, old = 0;
+
+	for (i = 0; i < n; i++) {
+		fips = fips_of(d->tool->ctx, &all[i]);
+		old += fips == KS_FIPS_TRANSITIONAL &&
+		       !ks_fips_allows(KS_FIPS_STRICT_MECHANISMS, all[i].etype);
+		if (has_better(all, n, all[i].principal, fips))
+			continue;
+		refused++;
+		if (!first) {
+			first = &all[i];
+			which = fips;
+		}
+	}
+	if (first)
+		finding(d, refused == n ? LEVEL_PROBLEM : LEVEL_WARNING, "keytab-fips", fips_cure,
+			"fips = %s refuses %zu of %zu entries of the keytab, and all of %s",
+			ks_fips_word(which), refused, n, first->principal);
+	else if (n && old == n)
+		finding(d, LEVEL_INFO, "keytab-fips", fips_cure, "fips = transitional, and the keytab "
+			"has no key whose key derivation is approved");
+}
+
 static void check_keytab(struct doctor *d)
 {
 	struct ks_keytab *kt = NULL;
@@ -110,6 +210,8 @@ static void check_keytab(struct doctor *d)
 			"empty");
 	else
 		finding(d, LEVEL_OK, "keytab", NULL, "the keytab has %zu entries", n);
+	if (!err)
+		check_fips(d, all, n);
 	ks_entries_free(&all, n);
 	ks_keytab_unref(&kt);
 }

@@ -15,6 +15,7 @@ struct plan {
 	struct ks_ktfile *file;
 	bool *wanted;            /* by entry: selected, and of an enctype that the module does */
 	size_t n, usable, other, left_out;   /* entries; of other enctypes; not selected */
+	size_t written;          /* onto the token, by this run */
 };
 
 /* ---- what to import ---- */
@@ -73,16 +74,18 @@ static int select_names(struct plan *p, char *const *names, int n)
 	return missing ? TOOL_FAILED : TOOL_OK;
 }
 
-/* The setting fips of the entry's realm; off where that cannot be read. */
+/* The setting fips of the entry's service and realm; off where that cannot be read. */
 static enum ks_conf_fips fips_of(struct tool *t, const struct ks_entry *e)
 {
 	enum ks_conf_fips fips = KS_FIPS_OFF;
 	krb5_principal princ = NULL;
 	struct ks_conf conf;
+	const char *service;
 
 	if (krb5_parse_name(t->ctx, e->principal, &princ))
 		return fips;
-	if (!ks_conf_read(t->ctx, princ->realm.data, &conf)) {
+	service = princ->length > 0 ? princ->data[0].data : NULL;
+	if (!ks_conf_read_service(t->ctx, princ->realm.data, service, &conf)) {
 		fips = conf.fips;
 		ks_conf_fini(&conf);
 	}
@@ -166,6 +169,7 @@ static int import_one(struct plan *p, size_t i)
 
 	if (err != EEXIST && audit_entry(p->t, "import", e, err) != TOOL_OK)
 		return TOOL_FAILED;
+	p->written += !err;
 	if (!err) {
 		report(p->t, "imported", e, NULL);
 		return TOOL_OK;
@@ -248,7 +252,7 @@ static int import_all(struct plan *p)
 		if (p->wanted[i] && import_one(p, i) != TOOL_OK)
 			status = TOOL_FAILED;
 	}
-	if (status == TOOL_OK)
+	if (p->written)
 		say_way(p->t);
 	return status;
 }
