@@ -76,9 +76,13 @@ OM_uint32 mech_ctx_export(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buffer_t t
 				 err_set(ERR_UNSUPPORTED, "the mechanism layer keeps contexts in "
 					 "another form than this version knows: nobody could import "
 					 "what would be exported"));
+	/* first: what cannot be logged is not given out */
 	err = mech_audit_blob("export", "context", NULL, c->here, 0);
-	if (!err)
+	if (!err) {
 		err = make_blob(c, token);
+		if (err)
+			err = mech_audit_blob("export", "context", NULL, c->here, err);
+	}
 	if (err)
 		return mech_fail(minor, err == ERR_UNSUPPORTED ? GSS_S_UNAVAILABLE : GSS_S_FAILURE,
 				 err);

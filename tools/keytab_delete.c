@@ -70,11 +70,15 @@ static int delete_one(struct tool *t, const struct ks_entry *e)
 	if (audit_entry(t, "delete-begin", e, 0) != TOOL_OK)
 		return TOOL_FAILED;
 	err = ks_keytab_delete(t->kt, e);
-	if (audit_entry(t, "delete", e, err) != TOOL_OK)
+	if (err) {
+		/* said first: a log that fails has an error of its own */
+		(void)fail(t, err, "%s kvno %u not deleted", printable(e->principal),
+			   (unsigned)e->kvno);
+		(void)audit_entry(t, "delete", e, err);
 		return TOOL_FAILED;
-	if (err)
-		return fail(t, err, "%s kvno %u not deleted", printable(e->principal),
-			    (unsigned)e->kvno);
+	}
+	if (audit_entry(t, "delete", e, 0) != TOOL_OK)
+		return TOOL_FAILED;
 	report(t, "deleted", e, NULL);
 	return TOOL_OK;
 }
