@@ -27,7 +27,6 @@ OCTETS=4000000
 
 # The one command: what it says shows who forked it, and whether the context goes on.
 command_file() {
-	mkfifo "$SCRATCH/lib/gate"
 	cat >"$SCRATCH/lib/command" <<-END
 		#!/bin/bash
 		case \$1 in
@@ -35,7 +34,7 @@ command_file() {
 		big)  head -c $OCTETS /dev/zero | tr '\\0' x ;;
 		echo) printf %s "\$2" ;;
 		in)   wc -c ;;
-		wait) echo here; cat $SCRATCH/lib/gate; echo still here ;;
+		wait) echo here; flock -s $SCRATCH/lib/gate echo still here ;;
 		status) exit 7 ;;
 		esac
 	END
@@ -44,7 +43,6 @@ command_file() {
 	printf 'other ALL %s princ:nobody@%s\n' "$SCRATCH/lib/command" "$REALM" >>"$SCRATCH/lib/remctl.conf"
 	chmod 755 "$SCRATCH/lib/command"
 	chmod 644 "$SCRATCH/lib/remctl.conf"
-	chmod 666 "$SCRATCH/lib/gate"
 }
 
 remctld_start() {
@@ -129,34 +127,24 @@ here_are() {
 	[ "$(cat "$SCRATCH"/wait.* | grep -cx here)" -ge "$1" ]
 }
 
-# On a busy machine processes that begin at once take longer than anything else here.
-patiently() {
-	local i
-
-	for i in 1 2 3 4 5 6; do
-		! wait_for "$@" || break
-	done
-}
-
-# waiting N: commands that have said a word and wait in $PIDS; open_gate lets them say another.
+# waiting N: commands that say a word and then stand at the gate; ended: they say another, and end.
 waiting() {
 	local i
 
 	PIDS=()
+	gate_shut
 	for i in $(seq "$1"); do
 		PATIENCE=300 ask test wait >"$SCRATCH/wait.$i" &
 		PIDS+=("$!")
-		[ "$i" -lt "$WAVE" ] || patiently here_are $((i - WAVE + 1))
+		[ "$i" -lt "$WAVE" ] || wait_for here_are $((i - WAVE + 1)) || break
 	done
-	patiently here_are "$1"
+	wait_for here_are "$1" || true
 }
 
-open_gate() {
+ended() {
 	local pid
 
-	exec 9<>"$SCRATCH/lib/gate"
-	sleep 0.2
-	exec 9>&-
+	gate_open
 	for pid in "${PIDS[@]}"; do
 		wait "$pid" || true
 	done
@@ -168,7 +156,7 @@ many() {
 	waiting "$1"
 	{ here_are "$1" || { sort "$SCRATCH"/wait.* | uniq -c; grep -iE 'error|fail|token "' "$LOG" | tail -n 5; }; } |
 		verdict "$what $1 contexts at once, each with a child"
-	open_gate
+	ended
 	for i in $(seq "$1"); do
 		[ "$(cat "$SCRATCH/wait.$i")" = $'here\nstill here' ] || bad=$((bad + 1))
 	done
@@ -184,7 +172,7 @@ token_away() {
 	waiting 1
 	token_off ""
 	mark
-	open_gate
+	ended
 	{ ! grep -q '^still here' "$SCRATCH/wait.1" || cat "$SCRATCH/wait.1"; } |
 		verdict "token removed: the context that the child was to speak through is gone"
 	logged 'key was lost|no token matches' |

@@ -377,22 +377,20 @@ bound_now() {
 
 # Each client binds, and waits behind the gate before it searches.
 many() {
-	local gate i
+	local i
 
-	exec {gate}>"$SCRATCH/gate"
-	flock "$gate"
+	gate_shut
 	log_mark
 	for i in $(seq $CLIENTS); do
-		flock -s "$SCRATCH/gate" echo "u$i" | via ldapsearch -LLL -o ldif-wrap=no -b "$SUFFIX" \
+		flock -s "$GATE" echo "u$i" | via ldapsearch -LLL -o ldif-wrap=no -b "$SUFFIX" \
 			-f - '(uid=%s)' uid >"$SCRATCH/many.$i" 2>&1 &
 		CLIENT_PIDS[i]=$!
 	done
 	{
-		wait_for bound_now || wait_for bound_now || echo "they are not all there"
+		wait_for bound_now || echo "they are not all there"
 		[ "$(log_new | grep -c ' closed')" = 0 ] || echo "some are gone"
 	} >"$SCRATCH/wrong"
-	flock -u "$gate"
-	exec {gate}>&-
+	gate_open
 	wait "${CLIENT_PIDS[@]}" 2>/dev/null || true
 	for i in $(seq $CLIENTS); do
 		grep -qx "uid: u$i" "$SCRATCH/many.$i" || head -n 3 "$SCRATCH/many.$i"

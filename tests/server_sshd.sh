@@ -358,24 +358,20 @@ pin_away() {
 # the session lasts.  All sessions wait until the last one is there; the first $FRESH come in
 # one go, the others as fast as they get in.
 many() {
-	local i pids=() bad=0 before gate=$SCRATCH/lib/gate
+	local i pids=() bad=0 before
 
 	before=$(server_fds "$SSHD_PID")
-	mkfifo -m 666 "$gate"
-	chmod 666 "$gate"
+	gate_shut
 	for i in $(seq "$1"); do
-		PATIENCE=300 login localhost -- "echo here; cat $gate; echo still here" \
+		PATIENCE=300 login localhost -- "echo here; flock -s $GATE echo still here" \
 			>"$SCRATCH/many.$i" 2>&1 &
 		pids+=("$!")
-		[ "$i" -lt "$FRESH" ] || patiently here_are $((i - WAVE))
+		[ "$i" -lt "$FRESH" ] || wait_for here_are $((i - WAVE)) || break
 	done
-	patiently here_are "$1"
+	wait_for here_are "$1" || true
 	{ [ "$(monitors)" = "$1" ] || { echo "$(monitors) monitors"; sort "$SCRATCH"/many.* | uniq -c; }; } |
 		verdict "sshd, $TOKEN_NAME: $1 logins and contexts at once"
-	exec 9<>"$gate"
-	rm "$gate"
-	sleep 0.2
-	exec 9>&-
+	gate_open
 	for i in "${pids[@]}"; do
 		wait "$i" || true
 	done
@@ -398,15 +394,6 @@ monitors() {
 
 here_are() {
 	[ "$(cat "$SCRATCH"/many.* | grep -cx here)" -ge "$1" ]
-}
-
-# On a busy machine 64 processes that begin take longer than anything else here.
-patiently() {
-	local i
-
-	for i in 1 2 3 4 5 6; do
-		! wait_for "$@" || break
-	done
 }
 
 fds_are() {

@@ -243,8 +243,10 @@ run 1 "a FILE that is a link" "$GSSP11" keytab import --token "$uri" --remove-fi
 ok "its target is left" $?
 
 # ---- a terminal: PIN prompt and questions ----
-on_tty() {	# on_tty INPUT COMMAND
-	(sleep 1; printf '%s\n' "$1"; sleep 1) | script -qec "$2" /dev/null >out 2>err
+on_tty() {	# on_tty INPUT COMMAND: typed when it asks
+	rm -f out
+	(until [ -s out ]; do sleep 0.05; done; printf '%s\n' "$1"; sleep 0.2) |
+		timeout -k 5 60 script -qec "$2" /dev/null >out 2>err
 }
 on_tty "$pin" "$GSSP11 keytab list --token pkcs11:token=tooltok"
 ok "PIN from the terminal" $?

@@ -92,18 +92,16 @@ unspawn() {
 	end_child "$1"
 }
 
-# Waits until a command succeeds, ten seconds at most.
+# Waits until a command succeeds, a minute at most: on a busy machine that is not long.
 wait_for() {
-	local i
+	local tries=0 end=$((SECONDS + 60))
 
-	for i in $(seq 200); do
-		if "$@" >/dev/null 2>&1; then
-			return 0
-		fi
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
 		# The first tries come quickly: most things are there at once.
-		if [ "$i" -lt 20 ]; then sleep 0.02; else sleep 0.05; fi
+		tries=$((tries + 1))
+		if [ "$tries" -lt 20 ]; then sleep 0.02; else sleep 0.05; fi
 	done
-	return 1
 }
 
 # ---- sources --------------------------------------------------------------

@@ -179,6 +179,20 @@ server_open() {
 		END { print s + 0, o + 0 }' "$SCRATCH/lib/calls.log"
 }
 
+# What waits for the gate, flock -s "$GATE" COMMAND, goes on when it is opened, however late
+# it came.
+gate_shut() {
+	GATE=$SCRATCH/lib/gate
+	exec {GATE_FD}>"$GATE"
+	chmod 666 "$GATE"
+	flock "$GATE_FD"
+}
+
+gate_open() {
+	flock -u "$GATE_FD"
+	exec {GATE_FD}>&-
+}
+
 # Root reads any file, but not one that is gone.
 pin_off() {
 	mv "$TOKEN_PIN_FILE" "$TOKEN_PIN_FILE.away"
