@@ -178,6 +178,9 @@ kcm_start() {
 	# its socket's path is built in
 	LD_PRELOAD=$(preload "$(build_file . kcmsocket.so)") KCM_SOCKET=$SCRATCH/kcm.sock \
 		heimdal_spawn kcm.out kcm --config-file="$HEIM_CONF"
+	# Heimdal's kcm swaps the octets of the KDC's clock offset, and an AS exchange of more
+	# than a second yields one.
+	printf '[libdefaults]\n    kdc_timesync = 0\n' >"$SCRATCH/untimed.conf"
 	wait_for [ -S "$SCRATCH/kcm.sock" ]
 }
 
@@ -201,8 +204,8 @@ test_token() {
 	one DIR "DIR::$SCRATCH/cc.$1/tkt1"
 	several DIR "DIR:$SCRATCH/cc.$1"
 	if [ -n "$kcm" ]; then
-		one KCM "KCM:$(id -u):$1"
-		several KCM KCM:
+		KRB5_CONFIG=$SCRATCH/untimed.conf:$KRB5_CONFIG one KCM "KCM:$(id -u):$1"
+		KRB5_CONFIG=$SCRATCH/untimed.conf:$KRB5_CONFIG several KCM KCM:
 	fi
 	if have_keyring; then
 		one KEYRING "KEYRING:user:$RING:one"
