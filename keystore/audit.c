@@ -1,5 +1,4 @@
 /* The audit log: settings, events, signatures. */
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "keystore/audit_int.h"
+#include "keystore/conf.h"
 #include "keystore/ref_int.h"
 #include "pkcs11/bytes.h"
 #include "pkcs11/token.h"
@@ -19,25 +19,20 @@ enum { MAX_AGE = 5 };           /* seconds until changed settings are noticed */
 
 /* ---- settings --------------------------------------------------------------------- */
 
-/* Of the default realm, without surrounding blanks; "" where it is not set. */
+/* Of the default realm; "" where it is not set. */
 static err_t setting(krb5_context ctx, const krb5_data *realm, const char *name, char *out,
 		     size_t size)
 {
-	char *raw = NULL, *s, *end;
-	err_t err = 0;
+	char *value;
+	err_t err;
 
-	krb5_appdefault_string(ctx, "gssp11", realm, name, "", &raw);
-	if (!raw)
-		return err_set(ENOMEM, "out of memory reading %s", name);
-	for (s = raw; isspace((unsigned char)*s); s++)
-		;
-	for (end = s + strlen(s); end > s && isspace((unsigned char)end[-1]); end--)
-		;
-	*end = '\0';
-	if ((size_t)snprintf(out, size, "%s", s) >= size)
+	err = ks_conf_string(ctx, realm, name, &value);
+	if (err)
+		return err;
+	if ((size_t)snprintf(out, size, "%s", value ? value : "") >= size)
 		err = err_set(ERR_CONFIG, "%s in krb5.conf section [appdefaults] gssp11 is too long",
 			      name);
-	krb5_free_string(ctx, raw);
+	free(value);
 	return err;
 }
 
@@ -165,7 +160,7 @@ static err_t sign(const struct audit_conf *c, struct tok *t, const struct audit_
 	char text[256], body[AUDIT_LINE], hex[2 * KS_REF_MAC + 1];
 	struct audit_end ignored;
 	bool due = false;
-	size_t i, n;
+	size_t n;
 	err_t err;
 
 	/* Nobody who authenticates waits until a key is made. */
@@ -176,8 +171,7 @@ static err_t sign(const struct audit_conf *c, struct tok *t, const struct audit_
 	err = ks_ref_mac(t, (const uint8_t *)text, strlen(text), mac);
 	if (err)
 		return err;
-	for (i = 0; i < sizeof(mac); i++)
-		snprintf(hex + 2 * i, 3, "%02x", mac[i]);
+	hex_put(mac, sizeof(mac), hex);
 	audit_compose(t, &e, body, sizeof(body));
 	n = strlen(body);
 	snprintf(body + n, sizeof(body) - n, " covers=%" PRIu64 " hash=%s mac=%s", end->seq,
@@ -251,25 +245,12 @@ enum ks_audit_result ks_audit_result_of(err_t err)
 
 /* ---- gssp11 audit sign ---------------------------------------------------------------- */
 
-static bool from_hex(const char *hex, uint8_t *out, size_t n)
-{
-	unsigned v;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (sscanf(hex + 2 * i, "%2x", &v) != 1)
-			return false;
-		out[i] = (uint8_t)v;
-	}
-	return true;
-}
-
 static err_t mark_id(const struct audit_end *end, uint8_t id[AUDIT_ID])
 {
 	uint8_t chain[8], hash[16];
 	struct wr w;
 
-	if (!from_hex(end->chain, chain, sizeof(chain)) || !from_hex(end->hash, hash, sizeof(hash)))
+	if (!hex_get(end->chain, chain, sizeof(chain)) || !hex_get(end->hash, hash, sizeof(hash)))
 		return err_set(ERR_FORMAT, "the audit log's end is not known");
 	wr_init(&w, id, AUDIT_ID);
 	wr_bytes(&w, "gp11\1", 5);

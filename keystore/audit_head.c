@@ -17,6 +17,7 @@
 #include <openssl/rand.h>
 
 #include "keystore/audit_int.h"
+#include "pkcs11/bytes.h"
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
 
@@ -175,13 +176,11 @@ bool audit_fits(off_t size)
 bool audit_begin(struct audit_end *end)
 {
 	uint8_t name[AUDIT_CHAIN / 2];
-	size_t i;
 
 	memset(end, 0, sizeof(*end));
 	if (RAND_bytes(name, sizeof(name)) != 1)
 		return false;
-	for (i = 0; i < sizeof(name); i++)
-		snprintf(end->chain + 2 * i, 3, "%02x", name[i]);
+	hex_put(name, sizeof(name), end->chain);
 	memset(end->hash, '0', AUDIT_HASH);
 	end->known = true;
 	return true;

@@ -9,18 +9,17 @@
 
 #include "keystore/audit_int.h"
 #include "keystore/digest.h"
+#include "pkcs11/bytes.h"
 #include "pkcs11/token.h"
 
 void audit_hash(const char *line, size_t len, char out[AUDIT_HASH + 1])
 {
 	uint8_t md[SHA256_DIGEST_LENGTH];
-	size_t i;
 
 	/* None at all: the zeros fit no line, and the chain fails to verify. */
 	if (!ks_plain_sha256(line, len, md))
 		memset(md, 0, sizeof(md));
-	for (i = 0; i < sizeof(md); i++)
-		snprintf(out + 2 * i, 3, "%02x", md[i]);
+	hex_put(md, sizeof(md), out);
 }
 
 bool audit_field(const char *line, const char *name, char *out, size_t size)

@@ -40,9 +40,11 @@ static const struct ks_bundle_part parts[] = {
 	{ KS_USE_TGT, 6, KS_PART_KC, KS_KC, KS_CHECKSUM, false },
 	{ KS_USE_TGT, 7, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
 	{ KS_USE_TGT, 7, KS_PART_KI, KS_KI, KS_SEAL, false },
+	/* the same as armor (RFC 6113 5.4.1.1): the AP-REQ is below */
+	{ KS_USE_ARMOR, 0, KS_PART_KP, KS_KP, KS_PRF, true },
 	/* a service ticket's session key: AP-REQ, AP-REP (both ways: DCE), and KRB-CRED */
-	{ KS_USE_AP, 11, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
-	{ KS_USE_AP, 11, KS_PART_KI, KS_KI, KS_SEAL, false },
+	{ KS_USE_AP | KS_USE_ARMOR, 11, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },
+	{ KS_USE_AP | KS_USE_ARMOR, 11, KS_PART_KI, KS_KI, KS_SEAL, false },
 	{ KS_USE_AP, 12, KS_PART_KE_DECRYPT, KS_KE, KS_SEAL_OPEN, false },
 	{ KS_USE_AP, 12, KS_PART_KI, KS_KI, KS_OPEN, false },
 	{ KS_USE_FORWARD, 14, KS_PART_KE_ENCRYPT, KS_KE, KS_SEAL, false },

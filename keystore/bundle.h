@@ -14,7 +14,8 @@ enum {
 	KS_USE_TGT = 4,          /* asking the KDC: authenticator and its checksum */
 	KS_USE_AP = 8,           /* asking a service: authenticator, and its answer */
 	KS_USE_FORWARD = 16,     /* sending credentials to a service */
-	KS_USE_HIDDEN = 32       /* with these: lifted out of its message on the token, and so on */
+	KS_USE_HIDDEN = 32,      /* with these: lifted out of its message on the token, and so on */
+	KS_USE_ARMOR = 64        /* armor of initial tickets: authenticator and PRF; RFC 3962 only */
 };
 
 /* One key object of a bundle. */

@@ -28,6 +28,9 @@ bool ks_ccache_marked(krb5_context k5, krb5_ccache cc, struct ks_token_id *id);
 /* What a ticket's session key will do, by its server's name and its flags. */
 enum ks_vault_kind ks_ccache_kind(krb5_context k5, const krb5_creds *c);
 
+/* What would be the surrogate, if the block is one; false for none of a usable length. */
+bool ks_ccache_surrogate(const krb5_keyblock *block, struct ks_surrogate *out);
+
 /*
  * Puts a session key that just came out of a message into the vault, and its
  * surrogate into c.  Errors of ks_vault_store.

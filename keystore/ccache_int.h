@@ -7,9 +7,6 @@
 /* Records libkrb5's text for code and gives code. */
 err_t ks_krb5_err(krb5_context k5, krb5_error_code code);
 
-/* What would be the surrogate, if the block is one; false for none of a usable length. */
-bool ks_ccache_surrogate(const krb5_keyblock *block, struct ks_surrogate *out);
-
 /* Gives each entry to fn, which may change it, until that fails; config: no ticket. */
 MUST err_t ks_ccache_each(krb5_context k5, krb5_ccache cc,
 			  err_t (*fn)(void *arg, krb5_creds *c, bool config), void *arg);

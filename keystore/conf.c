@@ -1,9 +1,9 @@
-/* Settings from krb5.conf's [appdefaults], and the tokens they name. */
+/* Settings from krb5.conf's [appdefaults]. */
 #include "keystore/conf.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <profile.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,36 +11,139 @@
 
 #include "keystore/card.h"
 #include "keystore/vault.h"
-#include "pkcs11/ask.h"
-#include "pkcs11/import.h"
 #include "pkcs11/token.h"
-#include "pkcs11/trace.h"
 
 #define SECTION "gssp11"
+#define PLACE "krb5.conf section [appdefaults] " SECTION
+#define BLANKS " \t\n\v\f\r"
 
-/* A setting's words, in the order of the enum that they stand for. */
-struct word_list {
+enum kind {
+	TEXT,           /* char *: NULL where it is not set */
+	WORD,           /* an enum: the word's place in the list; 0 where it is not set */
+	FLAG,           /* bool, false for the first of two words and where it is not set */
+	NUMBER,         /* unsigned, from 1 to max; 0 where it is not set */
+	ELSEWHERE       /* known here, and read by keystore/audit.c */
+};
+
+struct setting {
 	const char *name;
+	enum kind kind;
+	size_t at;                      /* in struct ks_conf */
 	const char *words[5];
+	unsigned max;
+	bool service;                   /* one service may have its own */
 };
 
-static const struct word_list exposure_words = {
-	"exposure", { "transient", "on-token", NULL }
+#define AT(field) offsetof(struct ks_conf, field)
+
+static const struct setting settings[] = {
+	{ "module", TEXT, AT(module) },
+	{ "module-init", TEXT, AT(module_init) },
+	{ "session_token", TEXT, AT(session_token) },
+	{ "state_dir", TEXT, AT(state_dir) },
+	{ "exposure", WORD, AT(exposure), { "transient", "on-token" }, .service = true },
+	{ "delegation", WORD, AT(delegation), { "plain", "refuse", "token" }, .service = true },
+	{ "subkey", FLAG, AT(subkey_optional), { "required", "optional" } },
+	{ "prf", FLAG, AT(prf), { "refuse", "allow" }, .service = true },
+	{ "export", FLAG, AT(export), { "refuse", "allow" }, .service = true },
+	{ "armor_ccache", TEXT, AT(armor_ccache) },
+	{ "fips", WORD, AT(fips), { "off", "transitional", "strict-mechanisms", "strict-exposure" },
+	  .service = true },
+	{ "identity", TEXT, AT(identity) },
+	{ "vault_max", NUMBER, AT(vault_max), .max = KS_VAULT_LIMIT },
+	{ "audit", ELSEWHERE },
+	{ "audit_required", ELSEWHERE },
 };
-static const struct word_list delegation_words = {
-	"delegation", { "plain", "refuse", "token", NULL }
-};
-static const struct word_list prf_words = { "prf", { "refuse", "allow", NULL } };
-static const struct word_list export_words = { "export", { "refuse", "allow", NULL } };
-static const struct word_list fips_words = {
-	"fips", { "off", "transitional", "strict-mechanisms", "strict-exposure", NULL }
-};
+
+#define SETTINGS_N (sizeof(settings) / sizeof(settings[0]))
+
+_Static_assert(sizeof(enum ks_conf_exposure) == sizeof(unsigned), "a WORD is stored as unsigned");
 
 /* Where settings are looked for: in the service's group, then as krb5_appdefault_string does. */
 struct place {
 	const krb5_data *realm;         /* or NULL */
 	const char *service;            /* or NULL */
 };
+
+/* ---- names ------------------------------------------------------------------------- */
+
+static const struct setting *setting_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < SETTINGS_N && strcmp(settings[i].name, name); i++)
+		;
+	return i < SETTINGS_N ? &settings[i] : NULL;
+}
+
+/* "a, b and c": all the names, or those that a service may have. */
+static const char *names_text(bool service, char *out, size_t size)
+{
+	size_t i, left = 0, n = 0;
+
+	for (i = 0; i < SETTINGS_N; i++)
+		left += !service || settings[i].service;
+	for (i = 0; i < SETTINGS_N && n < size; i++) {
+		if (service && !settings[i].service)
+			continue;
+		left--;
+		n += (size_t)snprintf(out + n, size - n, "%s%s", settings[i].name,
+				      left > 1 ? ", " : left ? " and " : "");
+	}
+	return out;
+}
+
+static err_t check_name(const char *name, const char *service)
+{
+	const struct setting *s = setting_named(name);
+	char names[256];
+
+	if (!s)
+		return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of " PLACE ": there are %s",
+			       name, names_text(false, names, sizeof(names)));
+	if (service && !s->service)
+		return err_set(ERR_CONFIG, "\"%.64s\" in " PLACE " %.64s is no setting of one "
+			       "service: these are %s", name, service,
+			       names_text(true, names, sizeof(names)));
+	return 0;
+}
+
+/* The names in one group of settings, a realm's or a service's; one that is not there has none. */
+static err_t check_group(profile_t profile, const char *group, const char *service)
+{
+	const char *path[] = { "appdefaults", SECTION, group, NULL };
+	char **names = NULL;
+	err_t err = 0;
+	size_t i;
+
+	if (profile_get_relation_names(profile, path, &names))
+		return 0;
+	for (i = 0; !err && names && names[i]; i++)
+		err = check_name(names[i], service);
+	profile_free_list(names);
+	return err;
+}
+
+/* A misspelt setting must not quietly leave the default in force. */
+static err_t check_names(krb5_context ctx, const struct place *at)
+{
+	profile_t profile;
+	krb5_error_code code;
+	err_t err;
+
+	code = krb5_get_profile(ctx, &profile);
+	if (code)
+		return err_set(code, "krb5.conf cannot be read");
+	err = check_group(profile, NULL, NULL);
+	if (!err && at->realm)
+		err = check_group(profile, at->realm->data, NULL);
+	if (!err && at->service)
+		err = check_group(profile, at->service, at->service);
+	profile_release(profile);
+	return err;
+}
+
+/* ---- values ------------------------------------------------------------------------ */
 
 /* The value in the service's group, for krb5_free_string; NULL: not there, or no memory. */
 static char *service_string(krb5_context ctx, const char *service, const char *name)
@@ -61,102 +164,117 @@ static char *service_string(krb5_context ctx, const char *service, const char *n
 /* The setting's value without surrounding blanks; NULL in *out where it is not set or empty. */
 static err_t read_string(krb5_context ctx, const struct place *at, const char *name, char **out)
 {
-	char *raw = NULL, *s, *end;
+	bool failed = true;
+	char *raw = NULL;
+	const char *s;
+	size_t n;
 
 	*out = NULL;
 	if (at->service)
 		raw = service_string(ctx, at->service, name);
 	if (!raw)
 		krb5_appdefault_string(ctx, SECTION, at->realm, name, "", &raw);
-	if (!raw)
-		return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
-	for (s = raw; isspace((unsigned char)*s); s++)
-		;
-	for (end = s + strlen(s); end > s && isspace((unsigned char)end[-1]); end--)
-		*end = '\0';
-	*end = '\0';
-	if (*s)
-		*out = strdup(s);
-	if (*s && !*out) {
-		krb5_free_string(ctx, raw);
-		return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
+	if (raw) {
+		s = raw + strspn(raw, BLANKS);
+		for (n = strlen(s); n && strchr(BLANKS, s[n - 1]); n--)
+			;
+		*out = n ? strndup(s, n) : NULL;
+		failed = n && !*out;
 	}
 	krb5_free_string(ctx, raw);
-	return 0;
+	if (!failed)
+		return 0;
+	return err_set(ENOMEM, "out of memory reading [appdefaults] " SECTION " %s", name);
 }
 
-static err_t not_a_word(const char *value, const struct word_list *list)
+err_t ks_conf_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out)
+{
+	const struct place at = { realm, NULL };
+
+	return read_string(ctx, &at, name, out);
+}
+
+static err_t not_a_word(const struct setting *s, const char *value)
 {
 	char more[64] = "";
 	size_t i, n = 0;
 
-	for (i = 2; list->words[i] && n < sizeof(more); i++)
-		n += (size_t)snprintf(more + n, sizeof(more) - n, ", \"%s\"", list->words[i]);
-	return err_set(ERR_CONFIG, "\"%s\" is not a value of %s in krb5.conf section "
-		       "[appdefaults] " SECTION ": write \"%s\"%s or \"%s\"",
-		       value, list->name, list->words[0], more, list->words[1]);
+	for (i = 2; s->words[i] && n < sizeof(more); i++)
+		n += (size_t)snprintf(more + n, sizeof(more) - n, ", \"%s\"", s->words[i]);
+	return err_set(ERR_CONFIG, "\"%s\" is not a value of %s in " PLACE ": write \"%s\"%s "
+		       "or \"%s\"", value, s->name, s->words[0], more, s->words[1]);
 }
 
-/* The index of the setting's word; 0, the first word, where it is not set. */
-static err_t read_word(krb5_context ctx, const struct place *at, const struct word_list *list,
-		       unsigned *out)
+static err_t parse_word(const struct setting *s, const char *value, unsigned *out)
 {
-	char *value;
 	unsigned i;
-	err_t err;
 
-	*out = 0;
-	err = read_string(ctx, at, list->name, &value);
-	if (err || !value)
-		return err;
-	for (i = 0; list->words[i] && strcasecmp(value, list->words[i]); i++)
+	for (i = 0; s->words[i] && strcasecmp(value, s->words[i]); i++)
 		;
-	if (list->words[i])
-		*out = i;
-	else
-		err = not_a_word(value, list);
-	free(value);
-	return err;
+	*out = i;
+	return s->words[i] ? 0 : not_a_word(s, value);
 }
 
-/* A decimal number from 1 to max, nothing else; 0 where it is not set. */
-static err_t read_number(krb5_context ctx, const struct place *at, const char *name, unsigned max,
-			 unsigned *out)
+/* A decimal number, nothing else. */
+static err_t parse_number(const struct setting *s, const char *value, unsigned *out)
 {
-	unsigned long n;
+	bool decimal = strlen(value) <= 9 && !value[strspn(value, "0123456789")];
+	unsigned long n = decimal ? strtoul(value, NULL, 10) : 0;
+
+	*out = (unsigned)n;
+	if (n >= 1 && n <= s->max)
+		return 0;
+	return err_set(ERR_CONFIG, "\"%.64s\" is not a value of %s in " PLACE ": write a number "
+		       "from 1 to %u", value, s->name, s->max);
+}
+
+static char **text_at(struct ks_conf *c, const struct setting *s)
+{
+	return (char **)(void *)((char *)c + s->at);
+}
+
+static err_t read_setting(krb5_context ctx, const struct place *at, const struct setting *s,
+			  struct ks_conf *c)
+{
 	char *value;
+	unsigned n;
+	bool flag;
 	err_t err;
 
-	*out = 0;
-	err = read_string(ctx, at, name, &value);
+	if (s->kind == ELSEWHERE)
+		return 0;
+	err = read_string(ctx, at, s->name, &value);
 	if (err || !value)
 		return err;
-	n = strlen(value) <= 9 && !value[strspn(value, "0123456789")] ? strtoul(value, NULL, 10) : 0;
-	if (n >= 1 && n <= max)
-		*out = (unsigned)n;
-	else
-		err = err_set(ERR_CONFIG, "\"%.64s\" is not a value of %s in krb5.conf section "
-			      "[appdefaults] " SECTION ": write a number from 1 to %u", value, name,
-			      max);
+	if (s->kind == TEXT) {
+		*text_at(c, s) = value;
+		return 0;
+	}
+	err = s->kind == NUMBER ? parse_number(s, value, &n) : parse_word(s, value, &n);
+	flag = n != 0;
+	if (!err && s->kind == FLAG)
+		memcpy((char *)c + s->at, &flag, sizeof(flag));
+	else if (!err)
+		memcpy((char *)c + s->at, &n, sizeof(n));
 	free(value);
 	return err;
 }
+
+/* ---- what values must be ----------------------------------------------------------- */
 
 static err_t check_paths(const struct ks_conf *c)
 {
 	if (c->module && c->module[0] != '/')
-		return err_set(ERR_CONFIG, "module = %s in krb5.conf section [appdefaults] " SECTION
-			       " is not a path: write the module's whole path, from /", c->module);
+		return err_set(ERR_CONFIG, "module = %s in " PLACE " is not a path: write the "
+			       "module's whole path, from /", c->module);
 	if (c->state_dir && c->state_dir[0] != '/')
-		return err_set(ERR_CONFIG, "state_dir = %s in krb5.conf section [appdefaults] "
-			       SECTION " is not a path: write the whole path, from /", c->state_dir);
+		return err_set(ERR_CONFIG, "state_dir = %s in " PLACE " is not a path: write the "
+			       "whole path, from /", c->state_dir);
 	if (c->session_token && !ks_conf_is_uri(c->session_token))
-		return err_set(ERR_CONFIG, "session_token = %s in krb5.conf section [appdefaults] "
-			       SECTION " is not a token: write a URI such as pkcs11:token=LABEL",
-			       c->session_token);
+		return err_set(ERR_CONFIG, "session_token = %s in " PLACE " is not a token: write a "
+			       "URI such as pkcs11:token=LABEL", c->session_token);
 	if (c->session_token && tok_uri_check(c->session_token))
-		return err_prefix(ERR_URI, "session_token in krb5.conf section [appdefaults] "
-				  SECTION);
+		return err_prefix(ERR_URI, "session_token in " PLACE);
 	return 0;
 }
 
@@ -164,89 +282,7 @@ static err_t check_identity(const struct ks_conf *c)
 {
 	err_t err = c->identity ? ks_card_check_uri(c->identity) : 0;
 
-	return err ? err_prefix(err, "identity in krb5.conf section [appdefaults] " SECTION) : 0;
-}
-
-/* One service alone may have these; the others are the process's or the realm's. */
-static const char *const service_settings[] = {
-	"exposure", "delegation", "prf", "export", "fips", NULL
-};
-
-static const char *const settings[] = {
-	"module", "module-init", "session_token", "state_dir", "exposure", "delegation", "prf",
-	"export", "armor_ccache", "identity", "vault_max", "fips", "audit", "audit_required", NULL
-};
-
-static bool listed(const char *const *list, const char *name)
-{
-	while (*list && strcmp(*list, name))
-		list++;
-	return *list != NULL;
-}
-
-static err_t check_name(const char *name)
-{
-	if (listed(settings, name))
-		return 0;
-	return err_set(ERR_CONFIG, "\"%.64s\" is not a setting of krb5.conf section [appdefaults] "
-		       SECTION ": there are module, module-init, session_token, state_dir, exposure, "
-		       "delegation, prf, export, armor_ccache, fips, identity, vault_max, "
-		       "audit and audit_required", name);
-}
-
-/* The names in one group of settings; one that is not there has none. */
-static err_t check_group(profile_t profile, const char *realm)
-{
-	const char *path[] = { "appdefaults", SECTION, realm, NULL };
-	char **names = NULL;
-	err_t err = 0;
-	size_t i;
-
-	if (profile_get_relation_names(profile, path, &names))
-		return 0;
-	for (i = 0; !err && names && names[i]; i++)
-		err = check_name(names[i]);
-	profile_free_list(names);
-	return err;
-}
-
-static err_t check_service_group(profile_t profile, const char *service)
-{
-	const char *path[] = { "appdefaults", SECTION, service, NULL };
-	char **names = NULL;
-	err_t err = 0;
-	size_t i;
-
-	if (profile_get_relation_names(profile, path, &names))
-		return 0;
-	for (i = 0; !err && names && names[i]; i++) {
-		err = check_name(names[i]);
-		if (!err && !listed(service_settings, names[i]))
-			err = err_set(ERR_CONFIG, "\"%.64s\" in krb5.conf section [appdefaults] "
-				      SECTION " %.64s is no setting of one service: these are "
-				      "exposure, delegation, prf, export and fips", names[i], service);
-	}
-	profile_free_list(names);
-	return err;
-}
-
-/* A misspelt setting must not quietly leave the default in force. */
-static err_t check_names(krb5_context ctx, const struct place *at)
-{
-	profile_t profile;
-	krb5_error_code code;
-	err_t err;
-
-	code = krb5_get_profile(ctx, &profile);
-	if (code)
-		return err_set(code, "krb5.conf cannot be read");
-	err = check_group(profile, NULL);
-	if (!err && at->realm)
-		err = check_group(profile, at->realm->data);
-	if (!err && at->service)
-		err = check_service_group(profile, at->service);
-	profile_release(profile);
-	return err;
+	return err ? err_prefix(err, "identity in " PLACE) : 0;
 }
 
 /* The strictest exposure needs mechanisms that the strictest choice of mechanisms forbids. */
@@ -256,52 +292,25 @@ static err_t check_fips(struct ks_conf *c)
 		c->exposure = KS_CONF_ON_TOKEN;
 	if (c->fips != KS_FIPS_STRICT_MECHANISMS || c->exposure != KS_CONF_ON_TOKEN)
 		return 0;
-	return err_set(ERR_CONFIG, "fips = strict-mechanisms and exposure = on-token in krb5.conf "
-		       "section [appdefaults] " SECTION " cannot both be met: lifting keys out of "
-		       "messages inside a token takes mechanisms that are not approved "
-		       "(CKM_EXTRACT_KEY_FROM_KEY); write fips = strict-exposure for no key in "
-		       "memory, or exposure = transient for approved mechanisms only");
+	return err_set(ERR_CONFIG, "fips = strict-mechanisms and exposure = on-token in " PLACE
+		       " cannot both be met: lifting keys out of messages inside a token takes "
+		       "mechanisms that are not approved (CKM_EXTRACT_KEY_FROM_KEY); write fips = "
+		       "strict-exposure for no key in memory, or exposure = transient for approved "
+		       "mechanisms only");
 }
 
 static err_t read_all(krb5_context ctx, const struct place *at, struct ks_conf *c)
 {
-	unsigned exposure = 0, delegation = 0, prf = 0, export = 0, fips = 0;
+	size_t i;
 	err_t err;
 
 	err = check_names(ctx, at);
-	if (!err)
-		err = read_string(ctx, at, "module", &c->module);
-	if (!err)
-		err = read_string(ctx, at, "module-init", &c->module_init);
-	if (!err)
-		err = read_string(ctx, at, "session_token", &c->session_token);
-	if (!err)
-		err = read_string(ctx, at, "state_dir", &c->state_dir);
-	if (!err)
-		err = read_string(ctx, at, "armor_ccache", &c->armor_ccache);
-	if (!err)
-		err = read_string(ctx, at, "identity", &c->identity);
-	if (!err)
-		err = read_word(ctx, at, &exposure_words, &exposure);
-	if (!err)
-		err = read_word(ctx, at, &delegation_words, &delegation);
-	if (!err)
-		err = read_word(ctx, at, &prf_words, &prf);
-	if (!err)
-		err = read_word(ctx, at, &export_words, &export);
-	if (!err)
-		err = read_word(ctx, at, &fips_words, &fips);
-	if (!err)
-		err = read_number(ctx, at, "vault_max", KS_VAULT_LIMIT, &c->vault_max);
+	for (i = 0; !err && i < SETTINGS_N; i++)
+		err = read_setting(ctx, at, &settings[i], c);
 	if (!err)
 		err = check_paths(c);
 	if (!err)
 		err = check_identity(c);
-	c->exposure = exposure ? KS_CONF_ON_TOKEN : KS_CONF_TRANSIENT;
-	c->fips = (enum ks_conf_fips)fips;
-	c->delegation = (enum ks_conf_delegation)delegation;
-	c->prf = prf != 0;
-	c->export = export != 0;
 	return err ? err : check_fips(c);
 }
 
@@ -309,7 +318,7 @@ err_t ks_conf_read_service(krb5_context ctx, const char *realm, const char *serv
 			   struct ks_conf *out)
 {
 	struct place at = { NULL, service };
-	struct ks_conf c = { .exposure = KS_CONF_TRANSIENT };
+	struct ks_conf c = { 0 };
 	char *name = NULL, *own = NULL;
 	krb5_data data = { 0 };
 	err_t err = 0;
@@ -362,169 +371,16 @@ bool ks_conf_has_service(krb5_context ctx, const char *service)
 
 void ks_conf_fini(struct ks_conf *c)
 {
-	free(c->module);
-	free(c->module_init);
-	free(c->session_token);
-	free(c->state_dir);
-	free(c->armor_ccache);
-	free(c->identity);
+	size_t i;
+
+	for (i = 0; i < SETTINGS_N; i++) {
+		if (settings[i].kind == TEXT)
+			free(*text_at(c, &settings[i]));
+	}
 	memset(c, 0, sizeof(*c));
 }
 
 bool ks_conf_gives_keys(const struct ks_conf *c)
 {
 	return c->export && c->exposure != KS_CONF_ON_TOKEN;
-}
-
-bool ks_conf_is_uri(const char *keytab_name)
-{
-	return keytab_name && strncasecmp(keytab_name, "pkcs11:", 7) == 0;
-}
-
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *p = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-	return p ? (int)(p - digits) : -1;
-}
-
-/*
- * A percent-decoded copy (RFC 3986 2.1).  What is no escape stays as it is:
- * the token layer checks the syntax.
- */
-static char *decode(const char *s, size_t len)
-{
-	char *out = malloc(len + 1), *p = out;
-	size_t i;
-
-	for (i = 0; out && i < len; i++) {
-		if (s[i] == '%' && i + 2 < len && hex_digit(s[i + 1]) >= 0 &&
-		    hex_digit(s[i + 2]) >= 0) {
-			*p++ = (char)(hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]));
-			i += 2;
-		} else {
-			*p++ = s[i];
-		}
-	}
-	if (out)
-		*p = '\0';
-	return out;
-}
-
-/* Finds a query attribute (RFC 7512 2.3: after '?', parted by '&'); NULL where the URI has none. */
-static const char *query_find(const char *uri, const char *name, size_t *len)
-{
-	const char *p = strchr(uri, '?');
-	size_t n = strlen(name);
-
-	*len = 0;
-	for (; p; p = strchr(p, '&')) {
-		p++;
-		if (strncmp(p, name, n) == 0 && p[n] == '=') {
-			*len = strcspn(p + n + 1, "&");
-			return p + n + 1;
-		}
-	}
-	return NULL;
-}
-
-/* The path of the module that this URI loads, malloc'ed; NULL for p11-kit's own modules. */
-static err_t module_path(const struct ks_conf *c, const char *uri, char **out)
-{
-	size_t len;
-	const char *value = query_find(uri, "module-path", &len);
-
-	*out = NULL;
-	if (value)
-		*out = decode(value, len);
-	else if (c->module && !query_find(uri, "module-name", &len))
-		*out = strdup(c->module);
-	else
-		return 0;
-	return *out ? 0 : err_set(ENOMEM, "out of memory reading a token's URI");
-}
-
-/* Octets of the file name in "FILE.so: STRING"; 0 where the string is for every module. */
-static size_t init_prefix(const char *init)
-{
-	size_t n = strspn(init, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			  "0123456789._+-/");
-	const char *so = memmem(init, n, ".so", 3);
-
-	return so && init[n] == ':' && isblank((unsigned char)init[n + 1]) ? n : 0;
-}
-
-/* The init string that is meant for the module at path, or NULL. */
-static const char *init_for(const char *init, const char *path)
-{
-	size_t n;
-	const char *base;
-
-	if (!init || !path)
-		return NULL;
-	n = init_prefix(init);
-	if (!n)
-		return init;
-	base = memchr(init, '/', n) ? NULL : strrchr(path, '/');
-	base = base ? base + 1 : path;
-	if (strlen(base) != n || memcmp(base, init, n))
-		return NULL;
-	return init + n + 1 + strspn(init + n + 1, " \t");
-}
-
-err_t ks_conf_open_token(const struct ks_conf *c, const char *uri, bool write, struct tok **out)
-{
-	struct tok_config cfg = { .module = c->module, .state_dir = c->state_dir, .write = write,
-				  .no_pin = c->no_pin };
-	char *path;
-	err_t err;
-
-	*out = NULL;
-	err = module_path(c, uri, &path);
-	if (err)
-		return err;
-	cfg.module_init = init_for(c->module_init, path);
-	trace("settings: module %s%s", path ? path : "from p11-kit",
-	      cfg.module_init ? " with its module-init" : "");
-	err = tok_open(uri, &cfg, out);
-	free(path);
-	if (!err)
-		ks_vault_limit_set(*out, c->vault_max);
-	return err;
-}
-
-err_t ks_conf_session_token(const struct ks_conf *c, struct tok **out)
-{
-	*out = NULL;
-	if (!c->session_token)
-		return 0;
-	return ks_conf_open_token(c, c->session_token, false, out);
-}
-
-void ks_conf_ask_pin(struct secret *(*ask)(const char *label))
-{
-	tok_ask_pin(ask);
-}
-
-void ks_token_unref(struct tok **t)
-{
-	tok_unref(t);
-}
-
-struct tok *ks_token_ref(struct tok *t)
-{
-	return tok_ref(t);
-}
-
-const char *ks_token_import_way(struct tok *t)
-{
-	enum tok_import_way way;
-
-	return tok_import_way(t, &way) ? NULL : tok_import_text(way);
-}
-
-const char *ks_token_label(const struct tok *t)
-{
-	return tok_info(t)->label;
 }

@@ -24,10 +24,11 @@ struct ks_conf {
 	char *session_token;     /* URI of the token for session keys; NULL: the keytab's token */
 	char *state_dir;
 	char *identity;          /* URI of a certificate on a card, for initial tickets; NULL: none */
-	char *armor_ccache;      /* ordinary cache whose ticket armors AS exchanges (FAST); NULL: none */
+	char *armor_ccache;      /* cache whose ticket armors AS exchanges (FAST); NULL: none */
 	enum ks_conf_exposure exposure;      /* least protection that is allowed */
 	enum ks_conf_delegation delegation;  /* what becomes of credentials that clients forward */
 	enum ks_conf_fips fips;              /* strict-exposure implies exposure on-token */
+	bool subkey_optional;    /* an initiator goes without where exposure on-token forbids to send one */
 	bool prf;                /* RFC 8009 keys may stay on the token to give pseudo-random output */
 	bool export;             /* context keys may be extractable, and given out on request */
 	unsigned vault_max;      /* tickets whose session keys a token takes; 0: the default */
@@ -46,6 +47,12 @@ MUST err_t ks_conf_read_service(krb5_context ctx, const char *realm, const char 
 				struct ks_conf *out);
 /* True where krb5.conf has such a group. */
 bool ks_conf_has_service(krb5_context ctx, const char *service);
+
+/*
+ * One setting's value as it stands, without surrounding blanks and unchecked, malloc'ed; NULL in
+ * *out where it is not set or empty.  realm may be NULL.  ENOMEM.
+ */
+MUST err_t ks_conf_string(krb5_context ctx, const krb5_data *realm, const char *name, char **out);
 
 /* Policy export, unless exposure = on-token overrules it: then no key is ever readable. */
 bool ks_conf_gives_keys(const struct ks_conf *c);

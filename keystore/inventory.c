@@ -66,6 +66,7 @@ static const char *role_name(unsigned use)
 	case KS_USE_ACCEPT | KS_USE_INITIATE:
 		return "accept+initiate";
 	case KS_USE_TGT:
+	case KS_USE_TGT | KS_USE_ARMOR:
 		return "ask the KDC";
 	default:
 		return use & KS_USE_FORWARD ? "forward" : use & KS_USE_AP ? "ask a service" : "";

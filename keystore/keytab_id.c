@@ -7,7 +7,7 @@
 
 #define RECORD_VERSION 1
 #define USE_ALL 3        /* KS_USE_ACCEPT | KS_USE_INITIATE */
-#define USE_SESSION 60   /* KS_USE_TGT | KS_USE_AP | KS_USE_FORWARD | KS_USE_HIDDEN */
+#define USE_SESSION 124  /* KS_USE_TGT, _AP, _FORWARD, _HIDDEN, _ARMOR */
 
 static const uint8_t magic[4] = { 'g', 'p', '1', '1' };
 

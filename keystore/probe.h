@@ -64,9 +64,10 @@ MUST err_t ks_exposure_check_adopted(struct tok *t, bool on_token_required);
 
 /*
  * The same for an initiator, before anything is asked of a KDC: its keys must
- * be lifted out of messages and put into others.  Enctypes are checked later.
+ * be lifted out of messages and, if it sends any, put into others.  Enctypes
+ * are checked later.
  */
-MUST err_t ks_exposure_check_initiator(struct tok *t, bool on_token_required);
+MUST err_t ks_exposure_check_initiator(struct tok *t, bool on_token_required, bool sends);
 
 /* Probes now, whatever is remembered, and remembers the result (gssp11 doctor). */
 MUST err_t ks_caps_probe(struct tok *t, unsigned *caps);

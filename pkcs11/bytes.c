@@ -192,3 +192,38 @@ void wr_free(struct wr *w)
 	}
 	memset(w, 0, sizeof(*w));
 }
+
+/* ---- hex digits --------------------------------------------------------------------- */
+
+static const char digits[] = "0123456789abcdef";
+
+void hex_put(const void *p, size_t n, char *out)
+{
+	const uint8_t *in = p;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		*out++ = digits[in[i] >> 4];
+		*out++ = digits[in[i] & 15];
+	}
+	*out = '\0';
+}
+
+static bool digit_get(char c, uint8_t *out)
+{
+	const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+
+	*out = (uint8_t)(*out << 4 | (at ? at - digits : 0));
+	return at != NULL;
+}
+
+bool hex_get(const char *hex, uint8_t *out, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!digit_get(hex[2 * i], &out[i]) || !digit_get(hex[2 * i + 1], &out[i]))
+			return false;
+	}
+	return true;
+}

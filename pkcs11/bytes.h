@@ -66,4 +66,9 @@ MUST err_t wr_take(struct wr *w, uint8_t **out, size_t *len);
 /* Wipes and frees what was grown. */
 void wr_free(struct wr *w);
 
+/* 2n lower-case digits and a NUL.  Nothing secret: the digits stay where they are put. */
+void hex_put(const void *p, size_t n, char *out);
+/* n octets from 2n digits, whatever follows them; false: there are fewer. */
+MUST bool hex_get(const char *hex, uint8_t *out, size_t n);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pkcs11/bytes.h"
 #include "pkcs11/pin.h"
 
 enum { CERTS_MAX = 32, FIELD_MAX = 65536, LIST_MAX = 200 };
@@ -69,11 +70,9 @@ static err_t read_key_type(struct look *l, struct tok_card *c)
 
 static void name_card(struct tok_card *c)
 {
-	char id[33] = "";
-	size_t i;
+	char id[33];
 
-	for (i = 0; i < c->id_len && i < 16; i++)
-		snprintf(id + 2 * i, 3, "%02x", c->id[i]);
+	hex_put(c->id, c->id_len < 16 ? c->id_len : 16, id);
 	snprintf(c->name, sizeof(c->name), "certificate \"%.48s\" (id %s) of token \"%s\"",
 		 c->label ? c->label : "", id[0] ? id : "none", c->tok->info.label);
 }

@@ -10,6 +10,8 @@
 
 #include <openssl/evp.h>
 
+#include "pkcs11/bytes.h"
+
 #define STATE_DIR "/var/tmp/gssp11_%lu"
 enum { STATE_DIR_MAX = 256 };
 
@@ -31,15 +33,15 @@ static void hash_module(struct tok *t)
 {
 	unsigned char digest[32];
 	bool ok;
-	int fd, i;
+	int fd;
 
 	fd = t->mod->file ? open(t->mod->file, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
 	if (fd < 0)
 		return;
 	ok = hash_fd(fd, digest);
 	close(fd);
-	for (i = 0; ok && i < 32; i++)
-		snprintf(t->module_hash + 2 * i, 3, "%02x", digest[i]);
+	if (ok)
+		hex_put(digest, sizeof(digest), t->module_hash);
 }
 
 const char *tok_module_hash(struct tok *t)

@@ -378,16 +378,12 @@ static struct mech_cred *cred_behind_shim(void)
 {
 	struct box_token shim = *acc_fix.box;
 	struct mech_cred *c;
-	char *path = box_shim(), *uri = NULL;
+	char *uri = box_shim_uri(&shim);
 
-	setenv("P11SHIM_MODULE", acc_fix.box->module, 1);
 	box_shim_control();
 	box_shim_rules("");
-	CU_ASSERT_TRUE_FATAL(asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", shim.bare, path,
-				      shim.pin_file) > 0);
 	shim.uri = uri;
 	c = acc_cred(&shim, NULL, NULL);
-	free(path);
 	free(uri);
 	return c;
 }

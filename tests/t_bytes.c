@@ -102,6 +102,26 @@ static void test_writer_grows(void)
 	free(out);
 }
 
+static void test_hex(void)
+{
+	static const char *const bad[] = { "", "0", "012", "0g12", " 012", "0x12", "+112", "01 2" };
+	uint8_t all[256], back[256];
+	char text[513];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CU_ASSERT_FALSE(hex_get(bad[i], back, 2));
+	for (i = 0; i < sizeof(all); i++)
+		all[i] = (uint8_t)i;
+	hex_put(all, sizeof(all), text);
+	CU_ASSERT(strlen(text) == 512 && !memcmp(text + 2 * 0x9a, "9a9b9c", 6));
+	CU_ASSERT(hex_get(text, back, sizeof(back)) && !memcmp(all, back, sizeof(all)));
+	CU_ASSERT(hex_get("aBCd and more", back, 2) && back[0] == 0xab && back[1] == 0xcd);
+	hex_put(NULL, 0, text);
+	CU_ASSERT_STRING_EQUAL(text, "");
+	CU_ASSERT(hex_get("", back, 0));
+}
+
 static void test_errors(void)
 {
 	int i;
@@ -275,6 +295,7 @@ int main(void)
 	CU_ADD_TEST(s, test_reader_sticks);
 	CU_ADD_TEST(s, test_writer);
 	CU_ADD_TEST(s, test_writer_grows);
+	CU_ADD_TEST(s, test_hex);
 	CU_ADD_TEST(s, test_errors);
 	CU_ADD_TEST(s, test_errors_per_thread);
 	CU_ADD_TEST(s, test_secrets);

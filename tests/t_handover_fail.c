@@ -23,16 +23,12 @@ static void rule(const char *call, unsigned skip, int count, const char *rv)
 
 static void open_shimmed(const struct box_token *b)
 {
-	char *path = box_shim(), *state = box_path("state"), *uri = NULL;
+	char *uri = box_shim_uri(b), *state = box_path("state");
 	struct tok_config cfg = { .module_init = b->module_init, .state_dir = state };
 
 	hand_name = b->name;
-	setenv("P11SHIM_MODULE", b->module, 1);
-	NEED(asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", b->bare, path,
-		      b->pin_file) > 0);
 	NEED(tok_open(uri, &cfg, &hand_tok) == 0);
 	free(uri);
-	free(path);
 	free(state);
 }
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "keystore/conf.h"
@@ -37,17 +36,13 @@ static void fail_call(const char *name, unsigned skip, int count, const char *rv
 
 static void open_keytab(void)
 {
-	char *path = box_shim(), *uri = NULL;
+	char *uri = box_shim_uri(box);
 	struct ks_conf conf = { .module_init = box->module_init ? strdup(box->module_init) : NULL,
 				.state_dir = box_path("state") };
 
-	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", box->bare, path,
-		     box->pin_file) < 0)
-		exit(99);
 	NEED(ks_keytab_open(&conf, uri, true, &kt) == 0);
 	ks_conf_fini(&conf);
 	free(uri);
-	free(path);
 }
 
 static size_t listed(void)
@@ -259,19 +254,9 @@ static void run_all(void)
 
 static void run_token(const char *name)
 {
-	int status = -1;
-	pid_t pid;
-
 	box = box_token(name);
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("");
-	pid = fork();
-	if (pid == 0) {
-		run_all();
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT(box_child(run_all));
 }
 
 static void test_softhsm(void)

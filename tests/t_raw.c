@@ -328,14 +328,7 @@ static void other_versions(void)
 /* The failing module stands before SoftHSM2; the rule is CKR_ATTRIBUTE_SENSITIVE or _VALUE_INVALID. */
 static char *shimmed(void)
 {
-	const struct box_token *t = box_token("softhsm");
-	char *path = box_shim(), *uri = NULL;
-
-	setenv("P11SHIM_MODULE", t->module, 1);
-	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", t->bare, path, t->pin_file) < 0)
-		exit(99);
-	free(path);
-	return uri;
+	return box_shim_uri(box_token("softhsm"));
 }
 
 static void token_refuses(void)

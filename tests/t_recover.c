@@ -501,17 +501,11 @@ static void threads(void)
 
 static bool in_child(void (*run)(void))
 {
-	int status = -1;
-	pid_t pid = fork();
+	bool good = box_child(run);
 
-	if (pid == 0) {
-		run();
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
 	if (access(away, F_OK) == 0)
 		(void)rename(away, store);
-	return status == 0;
+	return good;
 }
 
 static void fresh_key(void)

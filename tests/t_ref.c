@@ -35,16 +35,13 @@ static const uint8_t text[] = "what is signed";
 /* By the URI's module, or through p11shim.so. */
 static void open_token(const char *state_dir, bool shim)
 {
-	char *path = shim ? box_shim() : strdup(box->module), *uri = NULL;
+	char *uri = shim ? box_shim_uri(box) : strdup(box->uri);
 	struct ks_conf conf = { .module_init = box->module_init ? strdup(box->module_init) : NULL,
 				.state_dir = box_path(state_dir) };
 
-	NEED(asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", box->bare, path,
-		      box->pin_file) > 0);
 	NEED(ks_keytab_open(&conf, uri, true, &kt) == 0);
 	tok = ks_keytab_token(kt);
 	ks_conf_fini(&conf);
-	free(path);
 	free(uri);
 }
 
@@ -439,7 +436,6 @@ static void run_lost(void)
 	unsigned generation;
 
 	doing = "lost";
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("");
 	open_token("state", true);
 	NEED(ks_ref_mac(tok, text, sizeof(text), mac) == 0);
@@ -463,7 +459,6 @@ static void run_failing(void)
 	uint8_t mac[KS_REF_MAC];
 
 	doing = "failing";
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("fail C_GenerateKey 0 -1 31\n");
 	open_token("state", true);
 	NEED(ks_ref_mac(tok, text, sizeof(text), mac) == ERR_TOKEN_FAILED);

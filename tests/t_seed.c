@@ -21,13 +21,10 @@ static struct tok *tok;
 static void open_box(void)
 {
 	struct tok_config cfg = { .module_init = box->module_init };
-	char *path = box_shim(), *uri = NULL;
+	char *uri = box_shim_uri(box);
 
-	if (asprintf(&uri, "%s?module-path=%s&pin-source=%s", box->bare, path, box->pin_file) < 0)
-		exit(99);
 	NEED(tok_open(uri, &cfg, &tok) == 0);
 	free(uri);
-	free(path);
 }
 
 static struct tok_key *made(err_t *err)
@@ -111,19 +108,9 @@ static void seeded(void)
 
 static void run(const char *name, void (*f)(void))
 {
-	int status = -1;
-	pid_t pid;
-
 	box = box_token(name);
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("");
-	pid = fork();
-	if (pid == 0) {
-		f();
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	CU_ASSERT(status == 0);
+	CU_ASSERT(box_child(f));
 }
 
 static void test_refused(void)

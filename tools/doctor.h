@@ -49,7 +49,6 @@ enum level doctor_worst(const struct doctor *d);
 bool doctor_conf(struct doctor *d);
 /* t->uri from the argument or the default keytab name; false: there is none, which is a finding. */
 bool doctor_uri(struct doctor *d);
-void doctor_keytab_name(struct doctor *d);
 
 /* Whether the audit log can be written. */
 void doctor_audit(struct doctor *d);

@@ -9,43 +9,6 @@
 
 #include "tools/doctor.h"
 
-bool doctor_conf(struct doctor *d)
-{
-	err_t err = d->tool->ctx ? 0 : krb5_init_context(&d->tool->ctx);
-
-	if (!d->tool->ctx) {
-		finding(d, LEVEL_PROBLEM, "krb5-conf", "let this user read krb5.conf and what it "
-			"includes, and correct its syntax", "libkrb5 does not start as uid %lu: %s",
-			(unsigned long)geteuid(), error_message(err));
-		return false;
-	}
-	err = ks_conf_read(d->tool->ctx, NULL, &d->tool->conf);
-	if (err)
-		finding_err(d, LEVEL_PROBLEM, "krb5-conf", "krb5.conf", err);
-	else
-		finding(d, LEVEL_OK, "krb5-conf", NULL, "krb5.conf can be read, and its settings "
-			"for gssp11 are known ones");
-	doctor_keytab_name(d);
-	return true;
-}
-
-void doctor_audit(struct doctor *d)
-{
-	bool on, required;
-	err_t err = ks_doc_audit(d->tool->ctx, &on, &required);
-
-	if (err)
-		finding_cured(d, required ? LEVEL_PROBLEM : LEVEL_WARNING, "audit",
-			      "let the log's folder belong to the service's user (mode 0700), and the "
-			      "file, where it is there already, be that user's (a regular one, mode "
-			      "0600); or correct audit in krb5.conf section [appdefaults] gssp11",
-			      required ? "nothing that has to be logged is done" :
-			      "events do not get into the log", err);
-	else
-		finding(d, LEVEL_OK, "audit", NULL, on ? "the audit log can be written" :
-			"no audit log is configured");
-}
-
 /* A relation of [libdefaults], malloc'ed; NULL where it is not set. */
 static char *libdefault(krb5_context ctx, const char *name)
 {
@@ -66,7 +29,7 @@ static char *libdefault(krb5_context ctx, const char *name)
  * Servers that load this module take the URI; klist -k and ktutil read keytabs
  * through libkrb5 alone, which knows no such type.
  */
-void doctor_keytab_name(struct doctor *d)
+static void check_keytab_names(struct doctor *d)
 {
 	char *name = libdefault(d->tool->ctx, "default_keytab_name");
 
@@ -82,6 +45,43 @@ void doctor_keytab_name(struct doctor *d)
 			"service alone", "default_client_keytab_name in krb5.conf is a token for the "
 			"whole system: kinit -i fails with it");
 	free(name);
+}
+
+bool doctor_conf(struct doctor *d)
+{
+	err_t err = d->tool->ctx ? 0 : krb5_init_context(&d->tool->ctx);
+
+	if (!d->tool->ctx) {
+		finding(d, LEVEL_PROBLEM, "krb5-conf", "let this user read krb5.conf and what it "
+			"includes, and correct its syntax", "libkrb5 does not start as uid %lu: %s",
+			(unsigned long)geteuid(), error_message(err));
+		return false;
+	}
+	err = ks_conf_read(d->tool->ctx, NULL, &d->tool->conf);
+	if (err)
+		finding_err(d, LEVEL_PROBLEM, "krb5-conf", "krb5.conf", err);
+	else
+		finding(d, LEVEL_OK, "krb5-conf", NULL, "krb5.conf can be read, and its settings "
+			"for gssp11 are known ones");
+	check_keytab_names(d);
+	return true;
+}
+
+void doctor_audit(struct doctor *d)
+{
+	bool on, required;
+	err_t err = ks_doc_audit(d->tool->ctx, &on, &required);
+
+	if (err)
+		finding_cured(d, required ? LEVEL_PROBLEM : LEVEL_WARNING, "audit",
+			      "let the log's folder belong to the service's user (mode 0700), and the "
+			      "file, where it is there already, be that user's (a regular one, mode "
+			      "0600); or correct audit in krb5.conf section [appdefaults] gssp11",
+			      required ? "nothing that has to be logged is done" :
+			      "events do not get into the log", err);
+	else
+		finding(d, LEVEL_OK, "audit", NULL, on ? "the audit log can be written" :
+			"no audit log is configured");
 }
 
 bool doctor_uri(struct doctor *d)

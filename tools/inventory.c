@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "keystore/inventory.h"
+#include "pkcs11/bytes.h"
 #include "tools/tool.h"
 
 enum { DAY = 86400 };
@@ -63,11 +64,8 @@ static const char *uses(const struct ks_inv_item *it)
 static const char *hex(const struct ks_inv_item *it)
 {
 	static char buf[2 * 64 + 1];
-	size_t i;
 
-	buf[0] = '\0';
-	for (i = 0; i < it->id_len && i < 64; i++)
-		snprintf(buf + 2 * i, 3, "%02x", it->id[i]);
+	hex_put(it->id, it->id_len < 64 ? it->id_len : 64, buf);
 	return buf;
 }
 

@@ -325,6 +325,17 @@ char *box_shim(void)
 	return find_built("p11shim.so", "GSSP11_SHIM");
 }
 
+char *box_shim_uri(const struct box_token *b)
+{
+	char *path = box_shim(), *uri = NULL;
+
+	setenv("P11SHIM_MODULE", b->module, 1);
+	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", b->bare, path, b->pin_file) < 0)
+		exit(99);
+	free(path);
+	return uri;
+}
+
 static char *control;
 
 void box_shim_control(void)
@@ -341,6 +352,21 @@ void box_shim_rules(const char *text)
 	if (rename(path, control) != 0)
 		exit(99);
 	free(path);
+}
+
+bool box_child(void (*f)(void))
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		f();
+		fflush(stdout);
+		_exit(0);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 void box_unmet(const char *who, const char *doing, const char *what, int line)

@@ -54,11 +54,20 @@ bool box_run(const char *const argv[]);
  */
 char *box_shim(void);
 
+/*
+ * The URI of a token behind that module, which then loads the token's own
+ * (P11SHIM_MODULE).  Malloc'ed.
+ */
+char *box_shim_uri(const struct box_token *b);
+
 /* Makes the tokens and says where the rules for that module are: P11SHIM_CTL. */
 void box_shim_control(void);
 
 /* The rules from now on; renamed into place, so never read half-written. */
 void box_shim_rules(const char *text);
+
+/* Runs f in a child; true when that ends as it should. */
+bool box_child(void (*f)(void));
 
 /* What is not as it must be ends a child: who (a token's name) was doing what. */
 void box_unmet(const char *who, const char *doing, const char *what, int line)
