@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 
+#include "keystore/for_user.h"
 #include "keystore/probe.h"
 
 size_t ks_kind_roles(enum ks_kind kind, enum ks_role roles[2])
@@ -15,6 +16,9 @@ size_t ks_kind_roles(enum ks_kind kind, enum ks_role roles[2])
 		return 1;
 	case KS_PRF:
 		roles[0] = KS_KP;
+		return 1;
+	case KS_FOR_USER:
+		roles[0] = KS_KS;
 		return 1;
 	default:
 		roles[0] = KS_KE;
@@ -32,6 +36,8 @@ uint8_t ks_role_tag(enum ks_role role)
 
 size_t ks_derived_len(const struct ks_etype *e, enum ks_role role)
 {
+	if (role == KS_KS)
+		return KS_FOR_USER_LEN;
 	return role == KS_KI || role == KS_KC ? e->mac_key_len : e->key_len;
 }
 
@@ -83,8 +89,11 @@ err_t ks_derive(const struct ks_deriver *d, uint32_t usage, enum ks_role role, u
 {
 	err_t err;
 
-	err = d->e->family == KS_RFC3962 ? ks_sha1_derive(d, usage, role, out)
-					 : ks_sha2_derive(d, usage, role, out);
+	if (role == KS_KS)
+		err = ks_for_user_derive(d->e, d->base, out);
+	else
+		err = d->e->family == KS_RFC3962 ? ks_sha1_derive(d, usage, role, out)
+						 : ks_sha2_derive(d, usage, role, out);
 	if (err)
 		secret_wipe(out, ks_derived_len(d->e, role));
 	return err;
@@ -129,6 +138,8 @@ err_t ks_derive_spec_on_token(const struct ks_etype *e, struct tok_key *base, ui
 			      struct tok_key **out)
 {
 	*out = NULL;
+	if (role == KS_KS)
+		return ks_for_user_on_token(e, base, spec, out);
 	return e->family == KS_RFC3962
 		? ks_sha1_derive_on_token(e, base, usage, role, spec, out)
 		: ks_sha2_derive_on_token(e, base, usage, role, spec, out);

@@ -184,7 +184,7 @@ static err_t derive_token(struct work *w, struct slot *slot)
 	spec.use |= ks_hole_use(k->caps, slot->usage, slot->role, slot->kind);
 	err = ks_derive_spec_on_token(k->e, k->base_object, slot->usage, slot->role, &spec, &key);
 	atomic_init(&slot->key, key);
-	if (err == ERR_UNSUPPORTED)
+	if (err == ERR_UNSUPPORTED && slot->role != KS_KS)
 		err_prefix(err, "deriving %s keys on the token needs %s", k->e->name,
 			   ks_cap_mechanism(ks_cap_derive(k->e->id)));
 	return err;

@@ -31,7 +31,8 @@ enum ks_kind {
 	KS_OPEN,        /* Ke (decrypt), Ki */
 	KS_SEAL_OPEN,   /* Ke (both), Ki */
 	KS_CHECKSUM,    /* Kc: make and verify */
-	KS_PRF          /* Kp of RFC 3961; usage is 0 */
+	KS_PRF,         /* Kp of RFC 3961; usage is 0 */
+	KS_FOR_USER     /* PA-FOR-USER's key (for_user.h) */
 };
 
 struct ks_use {

@@ -19,7 +19,8 @@ enum ks_role {
 	KS_KC,          /* checksums: usage and 0x99 */
 	KS_KP,          /* PRF, usage 0.  RFC 3961: DK(K, "prf"); RFC 8009: K itself, as HMAC key */
 	KS_IPAD,        /* Ki xor ipad and Ki xor opad, 64 octets, for ks_hidden_mac (RFC 3962 */
-	KS_OPAD         /* only).  There: in bundles, and where keys were derived on the token */
+	KS_OPAD,        /* only).  There: in bundles, and where keys were derived on the token */
+	KS_KS           /* PA-FOR-USER's: HMAC-MD5 of "signaturekey" with K itself (for_user.h) */
 };
 
 /* Ascending order of roles that a kind needs into roles; gives their number (1 or 2). */

@@ -6,10 +6,10 @@
  */
 #include <errno.h>
 
-#include "mech/exchange_int.h"
+#include "mech/exchange_s4u.h"
 #include "pkcs11/trace.h"
 
-err_t ex_hidden_check(const struct kdc_req *req, const struct ks_key *real)
+err_t ex_hidden_check(const struct kdc_req *req, const struct ks_key *real, bool held)
 {
 	struct kdc_pa pa;
 
@@ -17,13 +17,10 @@ err_t ex_hidden_check(const struct kdc_req *req, const struct ks_key *real)
 		return err_set(ERR_POLICY, "exposure = on-token: this ticket's session key came to "
 			       "the token through memory, by an earlier policy: get new tickets with "
 			       "\"gssp11 kinit -k\"");
-	if (mech_kdc_pa_find(req->padata, KDC_PA_X509_USER, &pa))
-		return err_set(ERR_POLICY, "exposure = on-token: a request for another user "
-			       "(PA-S4U-X509-USER) is signed with a key in memory; use exposure = "
-			       "transient");
-	if (req->has_authdata)
-		return err_set(ERR_POLICY, "exposure = on-token: authorization data in a TGS request "
-			       "is sealed with a key in memory; use exposure = transient");
+	if (!held && (req->authdata.len || mech_kdc_pa_find(req->padata, KDC_PA_X509_USER, &pa)))
+		return err_set(ERR_POLICY, "exposure = on-token: this ticket-granting ticket's key was "
+			       "stored without what a request for another user, or one with authorization "
+			       "data, takes: such requests need a ticket of their own");
 	return 0;
 }
 

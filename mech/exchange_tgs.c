@@ -4,14 +4,15 @@
  * and with it all that it seals and signs: the reply, authorization data,
  * PA-S4U-X509-USER.  Where policy is that no key may be in memory, the subkey
  * is taken out on the way, so that the reply comes under the session key and
- * can be opened on the token (exchange_hidden.c).  FAST (RFC 6113) is taken
+ * can be opened on the token (exchange_hidden.c), and the session key does what
+ * else the subkey would (exchange_s4u.c).  FAST (RFC 6113) is taken
  * off, for its armor is made of the surrogate; the outer request says the same.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mech/exchange_int.h"
+#include "mech/exchange_s4u.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -26,6 +27,8 @@ struct step {
 	struct ks_opened auth;
 	uint8_t *cipher;                 /* the authenticator under the real key */
 	size_t cipher_len;
+	krb5_data *copy;                 /* where req is no longer the one that libkrb5 made */
+	struct kdc_req changed;
 };
 
 static void step_fini(struct step *s)
@@ -34,6 +37,7 @@ static void step_fini(struct step *s)
 	ks_key_unref(&s->surrogate);
 	ks_opened_fini(&s->auth);
 	free(s->cipher);
+	krb5_free_data(s->x->k5, s->copy);
 }
 
 /* Finds the ticket; where it is not ours, that is no error and *ours stays false. */
@@ -49,15 +53,11 @@ static err_t find_ticket(struct step *s, bool *ours)
 	return err;
 }
 
-/* PA-FOR-USER's checksum needs the session key itself; KDCs that know PA-S4U-X509-USER do without. */
-static err_t check_padata(const struct step *s)
+static err_t real_key(struct step *s)
 {
-	struct kdc_pa pa;
-
-	if (mech_kdc_pa_find(s->req->padata, KDC_PA_FOR_USER, &pa) &&
-	    !mech_kdc_pa_find(s->req->padata, KDC_PA_X509_USER, &pa))
-		return err_set(ERR_UNSUPPORTED, "a request for another user with PA-FOR-USER alone "
-			       "needs the session key itself, which is on the token");
+	if (!s->ticket->key)
+		return ks_vault_key(s->x->tok, &s->ticket->surrogate, &s->real);
+	s->real = ks_key_ref(s->ticket->key);
 	return 0;
 }
 
@@ -74,9 +74,9 @@ static err_t open_authenticator(struct step *s)
 			       "its ticket's session key has");
 	err = ks_fips_check(s->x->fips, sur->etype, "the session key of a ticket for the KDC");
 	if (!err)
-		err = ks_vault_key(s->x->tok, sur, &s->real);
+		err = real_key(s);
 	if (!err && s->x->on_token)
-		err = ex_hidden_check(s->req, s->real);
+		err = ex_hidden_check(s->req, s->real, s->ticket->key);
 	if (!err)
 		err = ks_key_from_bytes(s->x->tok, sur->etype, sur->octets, sur->len,
 					&s->surrogate);
@@ -89,6 +89,28 @@ static err_t open_authenticator(struct step *s)
 	if (!err && !s->auth.key)
 		err = err_set(ERR_UNSUPPORTED, "a TGS request without a subkey of an enctype that "
 			      "this module does");
+	return err;
+}
+
+/* What else the real key has to sign and seal: in a copy, which is the request from here on. */
+static err_t change_request(struct step *s, const krb5_data *message)
+{
+	struct ex_request q = { .req = s->req, .real = s->real, .subkey = s->auth.key,
+				.original = message->data };
+	err_t err;
+
+	if (s->x->on_token)
+		ks_key_stands_in(s->auth.key);
+	if (!ex_s4u_concerns(s->x, s->req))
+		return 0;
+	err = ex_data_copy(message, &s->copy);
+	if (err)
+		return err;
+	q.copy = s->copy->data;
+	err = ex_s4u_send(s->x, &q);
+	if (!err)
+		err = mech_kdc_req_read(s->copy->data, s->copy->length, &s->changed);
+	s->req = &s->changed;
 	return err;
 }
 
@@ -114,10 +136,8 @@ static err_t seal_authenticator(struct step *s)
 		return err;
 	ex_overwrite(s->auth.bytes, s->auth.bytes, a.cksum, mac);
 	/* the subkey stays here: no KDC will ever see it */
-	if (s->x->on_token) {
-		ks_key_stands_in(s->auth.key);
+	if (s->x->on_token)
 		return ex_hidden_seal(s->real, &a, &s->cipher, &s->cipher_len);
-	}
 	err = ks_part_seal(s->real, &plain, &s->cipher, &s->cipher_len);
 	if (!err && s->cipher_len != s->ap.auth.cipher.len)
 		err = err_set(ERR_INTERNAL, "an authenticator changed its length");
@@ -127,6 +147,12 @@ static err_t seal_authenticator(struct step *s)
 static bool keep_pa(int32_t type)
 {
 	return type != KDC_PA_FX_FAST && type != KDC_PA_FOR_USER;
+}
+
+/* Signed with the real key: for KDCs that need it. */
+static bool keep_for_user(int32_t type)
+{
+	return type != KDC_PA_FX_FAST;
 }
 
 /* The AP-REQ as it was but for the authenticator. */
@@ -154,36 +180,52 @@ static err_t write_request(const struct step *s, krb5_data **out)
 	err = write_ap_req(s, &ap);
 	if (!err) {
 		wr_init_grow(&w, s->req->padata.len + s->req->body.len + 128);
-		mech_kdc_req_write(&w, s->req, (struct der_str){ ap.base, ap.len }, keep_pa);
+		mech_kdc_req_write(&w, s->req, (struct der_str){ ap.base, ap.len },
+				   s->x->hold == EX_HOLD_FOR_USER ? keep_for_user : keep_pa);
 		err = wr_take(&w, &p, &len);
 	}
 	wr_free(&ap);
 	return err ? err : ex_data_take(&p, len, out);
 }
 
+/* What the reply is opened with, or what it is sealed and signed with for libkrb5. */
+static err_t prepare_subkey(struct step *s)
+{
+	static const struct ks_use uses[] = {
+		{ 9, KS_SEAL_OPEN }, { 26, KS_CHECKSUM }, { 27, KS_CHECKSUM }
+	};
+	err_t err;
+
+	err = ks_key_prepare(s->auth.key, uses, s->x->on_token && s->x->pending.for_other ? 3 : 1);
+	if (!err)
+		ks_key_forget(s->auth.key);
+	return err;
+}
+
 err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_data *message,
 		  krb5_data **out)
 {
-	static const struct ks_use use = { 9, KS_SEAL_OPEN };
 	struct step s = { .x = x, .req = req };
+	struct kdc_pa pa;
 	bool ours = false;
 	err_t err;
 
-	(void)message;
 	err = find_ticket(&s, &ours);
 	if (err || !ours)
 		return err;
-	err = check_padata(&s);
+	x->pending.for_other = mech_kdc_pa_find(req->padata, KDC_PA_X509_USER, &pa);
+	err = ex_s4u_check(x, req);
 	if (!err)
 		err = open_authenticator(&s);
 	if (!err)
+		err = change_request(&s, message);
+	if (!err)
 		err = seal_authenticator(&s);
 	if (!err)
-		err = ks_key_prepare(s.auth.key, &use, 1);
+		err = prepare_subkey(&s);
 	if (!err)
 		err = write_request(&s, out);
 	if (!err) {
-		ks_key_forget(s.auth.key);
 		x->pending.type = KDC_TGS_REQ;
 		x->pending.subkey = ks_key_ref(s.auth.key);
 		x->pending.real = x->on_token ? ks_key_ref(s.real) : NULL;
@@ -217,7 +259,9 @@ err_t ex_tgs_recv(struct mech_exchange *x, const krb5_data *reply, krb5_data **o
 	r.rep = &rep;
 	r.message = (*out)->data;
 	r.forward = p->options & KDC_OPT_FORWARDED_BIT;
-	err = ex_reply_translate(x, &r);
+	err = ex_s4u_recv(x, &r);
+	if (!err)
+		err = ex_reply_translate(x, &r);
 	if (err) {
 		krb5_free_data(x->k5, *out);
 		*out = NULL;

@@ -13,10 +13,12 @@
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
-static void digest_of(struct der_str cipher, uint8_t out[EX_DIGEST])
+static MUST err_t digest_of(struct der_str cipher, uint8_t out[EX_DIGEST])
 {
-	if (!ks_plain_sha256(cipher.p, cipher.len, out))
-		trace("exchange: libcrypto has no SHA-256: tickets are not told apart");
+	if (ks_plain_sha256(cipher.p, cipher.len, out))
+		return 0;
+	return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gives no SHA-256 digest, which tells tickets "
+		       "apart: see its configuration");
 }
 
 /* The cipher of a Ticket that stands alone. */
@@ -31,17 +33,6 @@ static bool ticket_cipher(const krb5_data *ticket, struct der_str *cipher)
 	der_end(&d);
 	*cipher = t.enc.cipher;
 	return !err;
-}
-
-static bool surrogate_of(const krb5_keyblock *block, struct ks_surrogate *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (!block->contents || !block->length || block->length > KS_KEY_MAX)
-		return false;
-	out->etype = block->enctype;
-	out->len = block->length;
-	memcpy(out->octets, block->contents, block->length);
-	return true;
 }
 
 static bool is_surrogate(const krb5_keyblock *block, const struct ks_surrogate *s)
@@ -80,10 +71,26 @@ err_t ex_ticket_add(struct mech_exchange *x, struct der_str cipher, const struct
 	struct ex_ticket *t;
 	err_t err;
 
-	digest_of(cipher, digest);
-	err = add(x, digest, s, &t);
+	err = digest_of(cipher, digest);
+	if (!err)
+		err = add(x, digest, s, &t);
 	if (!err)
 		t->made = true;
+	return err;
+}
+
+err_t ex_ticket_hold(struct mech_exchange *x, struct der_str cipher, const struct ks_surrogate *s,
+		     struct ks_key *key)
+{
+	uint8_t digest[EX_DIGEST];
+	struct ex_ticket *t;
+	err_t err;
+
+	err = digest_of(cipher, digest);
+	if (!err)
+		err = add(x, digest, s, &t);
+	if (!err)
+		t->key = ks_key_ref(key);
 	return err;
 }
 
@@ -125,10 +132,9 @@ static bool has_ticket(struct mech_exchange *x, const krb5_creds *c, void *arg)
 	struct der_str cipher;
 
 	(void)x;
-	if (!ticket_cipher(&c->ticket, &cipher))
-		return false;
-	digest_of(cipher, digest);
-	return !memcmp(digest, s->digest, EX_DIGEST) && surrogate_of(&c->keyblock, &s->found);
+	return ticket_cipher(&c->ticket, &cipher) && !digest_of(cipher, digest) &&
+	       !memcmp(digest, s->digest, EX_DIGEST) &&
+	       ks_ccache_surrogate(&c->keyblock, &s->found);
 }
 
 /*
@@ -155,11 +161,13 @@ static err_t judge(struct mech_exchange *x, size_t i, const struct search *s,
 err_t ex_ticket_find(struct mech_exchange *x, struct der_str cipher, struct ex_ticket **out)
 {
 	struct search s = { 0 };
-	err_t err = 0;
 	size_t i;
+	err_t err;
 
-	digest_of(cipher, s.digest);
-	*out = look(x, s.digest);
+	*out = NULL;
+	err = digest_of(cipher, s.digest);
+	if (!err)
+		*out = look(x, s.digest);
 	for (i = 0; !*out && !err && i < x->n_ccaches; i++) {
 		err = each_cred(x, x->ccaches[i], has_ticket, &s);
 		if (!err && s.found.len)
@@ -168,7 +176,17 @@ err_t ex_ticket_find(struct mech_exchange *x, struct der_str cipher, struct ex_t
 	return err;
 }
 
-/* Gives up on no memory: then the cache is read again when its ticket is asked for. */
+/* *marked: it holds surrogates; *ours: of this token. */
+static void look_for_mark(krb5_context k5, krb5_ccache cc, const struct tok *tok, bool *marked,
+			  bool *ours)
+{
+	struct ks_token_id id;
+
+	*marked = ks_ccache_marked(k5, cc, &id);
+	*ours = *marked && ks_token_id_is(tok, &id);
+}
+
+/* Gives up on any error: then the cache is read again when its ticket is asked for. */
 static bool note_ticket(struct mech_exchange *x, const krb5_creds *c, void *arg)
 {
 	uint8_t digest[EX_DIGEST];
@@ -177,10 +195,9 @@ static bool note_ticket(struct mech_exchange *x, const krb5_creds *c, void *arg)
 	struct ex_ticket *t;
 
 	(void)arg;
-	if (!ticket_cipher(&c->ticket, &cipher) || !surrogate_of(&c->keyblock, &s))
+	if (!ticket_cipher(&c->ticket, &cipher) || !ks_ccache_surrogate(&c->keyblock, &s))
 		return false;
-	digest_of(cipher, digest);
-	return !look(x, digest) && add(x, digest, &s, &t);
+	return digest_of(cipher, digest) || (!look(x, digest) && add(x, digest, &s, &t));
 }
 
 /*
@@ -193,7 +210,7 @@ err_t mech_exchange_ccache(struct mech_exchange *x, krb5_ccache cc)
 
 	if (x->n_ccaches == EX_CCACHES)
 		return err_set(ERR_INTERNAL, "too many credential caches in one exchange");
-	mech_exchange_marked(x->k5, cc, x->tok, &marked, &ours);
+	look_for_mark(x->k5, cc, x->tok, &marked, &ours);
 	if (marked && !ours)
 		return err_set(ERR_KEY_ABSENT, "the credential cache %s:%s belongs to another token "
 			       "than \"%s\": its keys are there", krb5_cc_get_type(x->k5, cc),
@@ -220,11 +237,6 @@ static bool keep_one(struct mech_exchange *x, const krb5_creds *c, void *arg)
 	return false;
 }
 
-err_t mech_exchange_keep_ccache(struct mech_exchange *x, krb5_ccache cc)
-{
-	return each_cred(x, cc, keep_one, NULL);
-}
-
 /* What libkrb5 put into a cache stays, also after failures: it stores tickets on the way. */
 static void keep_cached(struct mech_exchange *x)
 {
@@ -232,7 +244,7 @@ static void keep_cached(struct mech_exchange *x)
 	size_t i;
 
 	for (i = 0; i < x->n_ccaches; i++) {
-		if (mech_exchange_keep_ccache(x, x->ccaches[i]) == 0)
+		if (each_cred(x, x->ccaches[i], keep_one, NULL) == 0)
 			continue;
 		trace("kdc: a credential cache cannot be read: all session keys are kept");
 		for (t = x->tickets; t; t = t->next)
@@ -250,6 +262,7 @@ void ex_tickets_free(struct mech_exchange *x)
 		if (t->made && !t->keep && ks_vault_destroy(x->tok, &t->surrogate))
 			trace("kdc: a session key that nobody keeps stays on the token until its "
 			      "ticket expires");
+		ks_key_unref(&t->key);
 		secret_wipe(t, sizeof(*t));
 		free(t);
 	}
@@ -262,7 +275,7 @@ err_t mech_exchange_key(struct tok *tok, const krb5_keyblock *surrogate, struct 
 	struct ks_surrogate s;
 
 	*out = NULL;
-	(void)surrogate_of(surrogate, &s);
+	(void)ks_ccache_surrogate(surrogate, &s);
 	return ks_vault_key(tok, &s, out);
 }
 
@@ -270,22 +283,6 @@ err_t mech_exchange_has(struct tok *tok, const krb5_keyblock *block, bool *has)
 {
 	struct ks_surrogate s;
 
-	(void)surrogate_of(block, &s);
+	(void)ks_ccache_surrogate(block, &s);
 	return ks_vault_has(tok, &s, has);
-}
-
-/* ---- marks ---- */
-
-err_t mech_exchange_mark(krb5_context k5, krb5_ccache cc, const struct tok *tok)
-{
-	return ks_ccache_mark(k5, cc, tok);
-}
-
-void mech_exchange_marked(krb5_context k5, krb5_ccache cc, const struct tok *tok, bool *marked,
-			  bool *ours)
-{
-	struct ks_token_id id;
-
-	*marked = ks_ccache_marked(k5, cc, &id);
-	*ours = *marked && ks_token_id_is(tok, &id);
 }

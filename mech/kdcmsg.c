@@ -92,7 +92,7 @@ static void skip(struct der *d, unsigned n)
  *   enc-authorization-data [10] OPTIONAL, additional-tickets [11] OPTIONAL } */
 void mech_kdc_body_read(struct der_str body, err_t *err, struct kdc_req *out)
 {
-	struct der one = { .err = err }, seq;
+	struct der one = { .err = err }, seq, field;
 	unsigned i;
 
 	rd_init(&one.rd, body.p, body.len);
@@ -107,9 +107,12 @@ void mech_kdc_body_read(struct der_str body, err_t *err, struct kdc_req *out)
 	out->nonce = der_field_uint32(&seq, 7);
 	for (i = 8; i <= 9; i++)
 		skip(&seq, i);
-	out->has_authdata = der_is(&seq, DER_CTX(10));
-	for (i = 10; i <= 11; i++)
-		skip(&seq, i);
+	if (der_is(&seq, DER_CTX(10))) {
+		field = der_in(&seq, DER_CTX(10));
+		out->authdata = der_element(&field, DER_SEQUENCE);
+		der_end(&field);
+	}
+	skip(&seq, 11);
 	der_end(&seq);
 }
 

@@ -33,7 +33,7 @@ struct kdc_req {
 	struct der_str body;     /* KDC-REQ-BODY, whole: what the authenticator's checksum covers */
 	uint32_t options, nonce;
 	bool has_client;
-	bool has_authdata;       /* enc-authorization-data */
+	struct der_str authdata; /* enc-authorization-data: an EncryptedData; empty: absent */
 	struct ap_princ client;  /* its realm is the request's */
 };
 

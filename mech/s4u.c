@@ -119,6 +119,7 @@ struct ask {
 	struct mech_initiator *self;
 	krb5_context k5;
 	krb5_ccache cc;
+	krb5_ccache held;                /* with a ticket-granting ticket of its own; or NULL */
 	struct mech_exchange *x;
 	krb5_principal user;             /* NULL: a certificate names the user */
 	krb5_creds *creds;
@@ -126,6 +127,8 @@ struct ask {
 
 static void ask_fini(struct ask *a)
 {
+	if (a->held)
+		krb5_cc_destroy(a->k5, a->held);
 	mech_exchange_close(&a->x);
 	if (!a->k5)
 		return;
@@ -176,9 +179,33 @@ static err_t get_ticket(struct ask *a, const struct mech_s4u_wish *w)
 	if (!krb5_get_credentials_for_user)
 		return err_set(ERR_UNSUPPORTED, "this libkrb5 has no krb5_get_credentials_for_user");
 	in.keyblock.enctype = w->etype;
-	code = krb5_get_credentials_for_user(a->k5, KRB5_GC_CANONICALIZE | KRB5_GC_NO_STORE, a->cc,
-					     &in, a->user ? NULL : &cert, &a->creds);
+	code = krb5_get_credentials_for_user(a->k5, KRB5_GC_CANONICALIZE | KRB5_GC_NO_STORE,
+					     a->held ? a->held : a->cc, &in,
+					     a->user ? NULL : &cert, &a->creds);
 	return mech_krb5_err(a->k5, code);
+}
+
+static err_t hold(struct ask *a, bool for_user)
+{
+	if (a->held)
+		krb5_cc_destroy(a->k5, a->held);
+	a->held = NULL;
+	return mech_exchange_held_tgt(a->x, a->cc, for_user, &a->held);
+}
+
+/* PA-FOR-USER, which takes MD5 and one more ticket, only for a KDC that needs it. */
+static err_t get_ticket_somehow(struct ask *a, const struct mech_s4u_wish *w)
+{
+	const bool on_token = a->self->conf.exposure == KS_CONF_ON_TOKEN;
+	err_t err = on_token ? hold(a, false) : 0;
+
+	if (!err)
+		err = get_ticket(a, w);
+	if (!err || !mech_exchange_wants_for_user(a->x))
+		return err;
+	trace("s4u: this KDC does not know PA-S4U-X509-USER: once more with PA-FOR-USER");
+	err = hold(a, true);
+	return err ? err : get_ticket(a, w);
 }
 
 static OM_uint32 seconds_left(krb5_context k5, const krb5_creds *c)
@@ -224,7 +251,7 @@ err_t mech_s4u_self(struct mech_initiator *self, const struct mech_s4u_wish *w,
 	if (!err)
 		err = name_user(&a, w->user);
 	if (!err)
-		err = get_ticket(&a, w);
+		err = get_ticket_somehow(&a, w);
 	if (!err)
 		err = make_cred(&a, out);
 	if (!err && lifetime)

@@ -138,6 +138,8 @@ static const struct {
 	{ CKM_SHA_1_HMAC, "CKM_SHA_1_HMAC" },
 	{ CKM_SHA256_HMAC, "CKM_SHA256_HMAC" },
 	{ CKM_SHA384_HMAC, "CKM_SHA384_HMAC" },
+	{ CKM_MD5_HMAC, "CKM_MD5_HMAC" },
+	{ CKM_MD5_KEY_DERIVATION, "CKM_MD5_KEY_DERIVATION" },
 };
 
 enum { N_VALUES = sizeof(values) / sizeof(values[0]), N_MECHS = sizeof(mechs) / sizeof(mechs[0]) };

@@ -68,6 +68,15 @@ err_t tok_hidden_xor(struct tok_key *hidden, const uint8_t *data, size_t len,
 	return make_derived(hidden, &mech, spec, len, out);
 }
 
+err_t tok_hidden_md5(struct tok_key *hidden, const struct tok_key_spec *spec,
+		     struct tok_key **out)
+{
+	const CK_MECHANISM mech = { CKM_MD5_KEY_DERIVATION, NULL, 0 };
+
+	*out = NULL;
+	return make_derived(hidden, &mech, spec, 16, out);
+}
+
 /* ---- digests ---- */
 
 struct digest {
@@ -157,7 +166,7 @@ static const struct {
 	size_t len;
 } hashes[] = {
 	[TOK_SHA1] = { CKM_SHA_1, 20 }, [TOK_SHA256] = { CKM_SHA256, 32 },
-	[TOK_SHA384] = { CKM_SHA384, 48 },
+	[TOK_SHA384] = { CKM_SHA384, 48 }, [TOK_MD5] = { CKM_MD5, 16 },
 };
 
 err_t tok_digest(struct tok *t, enum tok_hash hash, const struct tok_piece *pieces, size_t n,

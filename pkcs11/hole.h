@@ -60,6 +60,10 @@ MUST err_t tok_hidden_closed(struct tok_key *hidden, bool *closed);
 MUST err_t tok_hidden_xor(struct tok_key *hidden, const uint8_t *data, size_t len,
 			  const struct tok_key_spec *spec, struct tok_key **out);
 
+/* MD5 of the whole hidden value, 16 octets, as a key: CKM_MD5_KEY_DERIVATION. */
+MUST err_t tok_hidden_md5(struct tok_key *hidden, const struct tok_key_spec *spec,
+			  struct tok_key **out);
+
 /* One piece of what is digested: a key's whole value (C_DigestKey), or octets. */
 struct tok_piece {
 	struct tok_key *key;     /* or, where NULL: */

@@ -47,6 +47,11 @@ struct tok_key *tok_key_ref(struct tok_key *k)
 	return k;
 }
 
+struct tok *tok_key_token(const struct tok_key *k)
+{
+	return k->tok;
+}
+
 bool tok_key_lost(const struct tok_key *k)
 {
 	const struct tok *t = k->tok;

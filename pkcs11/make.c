@@ -302,7 +302,7 @@ err_t tok_derive_kdf108(struct tok_key *base, const struct tok_kdf108 *kdf,
 {
 	static const CK_MECHANISM_TYPE prfs[] = {
 		[TOK_SHA1] = CKM_SHA_1_HMAC, [TOK_SHA256] = CKM_SHA256_HMAC,
-		[TOK_SHA384] = CKM_SHA384_HMAC,
+		[TOK_SHA384] = CKM_SHA384_HMAC, [TOK_MD5] = CKM_MD5_HMAC,
 	};
 	struct gp_sp800_108_counter_format counter = { CK_FALSE, 32 };
 	struct gp_prf_data_param data[2] = {

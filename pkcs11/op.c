@@ -166,6 +166,7 @@ static const struct {
 	[TOK_SHA1] = { CKM_SHA_1_HMAC, 20 },
 	[TOK_SHA256] = { CKM_SHA256_HMAC, 32 },
 	[TOK_SHA384] = { CKM_SHA384_HMAC, 48 },
+	[TOK_MD5] = { CKM_MD5_HMAC, 16 },
 };
 
 /* The buffer is always TOK_MAC_MAX octets: into a short one NSS truncates in silence. */

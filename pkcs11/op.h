@@ -13,7 +13,8 @@ struct tok;
 struct tok_key;
 struct tok_key_spec;
 
-enum tok_hash { TOK_SHA1, TOK_SHA256, TOK_SHA384 };
+/* MD5 is for what a protocol prescribes alone, of short life: PA-FOR-USER. */
+enum tok_hash { TOK_SHA1, TOK_SHA256, TOK_SHA384, TOK_MD5 };
 #define TOK_MAC_MAX 64
 
 /*
@@ -26,8 +27,9 @@ MUST err_t tok_cbc_decrypt(struct tok_key *k, const uint8_t iv[16],
 			   const uint8_t *in, size_t len, uint8_t *out);
 
 /*
- * HMAC (CKM_SHA_1_HMAC, CKM_SHA256_HMAC, CKM_SHA384_HMAC): the whole value,
- * 20, 32 or 48 octets, lies at the start of mac.  C_SignInit + C_Sign.
+ * HMAC (CKM_SHA_1_HMAC, CKM_SHA256_HMAC, CKM_SHA384_HMAC, CKM_MD5_HMAC): the
+ * whole value, 20, 32, 48 or 16 octets, lies at the start of mac.  C_SignInit +
+ * C_Sign.
  */
 MUST err_t tok_hmac(struct tok_key *k, enum tok_hash hash,
 		    const uint8_t *in, size_t len, uint8_t mac[TOK_MAC_MAX]);

@@ -136,6 +136,8 @@ MUST err_t tok_key_find(struct tok *t, const char *label, const void *id,
 MUST err_t tok_key_read(struct tok_key *k, struct secret **out);
 
 struct tok_key *tok_key_ref(struct tok_key *k);
+/* Its token: borrowed. */
+struct tok *tok_key_token(const struct tok_key *k);
 /* The last one destroys a session object; token objects stay. */
 void tok_key_unref(struct tok_key **k);
 /* True when the object went with its session (token loss, fork). */

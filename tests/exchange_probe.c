@@ -16,6 +16,7 @@
 
 #include <krb5.h>
 
+#include "keystore/ccache.h"
 #include "keystore/conf.h"
 #include "mech/exchange_int.h"
 #include "tests/lib/probe_kdc.h"
@@ -87,7 +88,7 @@ static void cmd_as(int argc, char **argv)
 		probe_must("krb5_get_init_creds_keytab",
 		     krb5_get_init_creds_keytab(probe_k5, &creds, client, surrogates, 0, service, opt));
 	probe_must("krb5_cc_initialize", krb5_cc_initialize(probe_k5, probe_cache, creds.client));
-	probe_must("mark", mech_exchange_mark(probe_k5, probe_cache, probe_token));
+	probe_must("mark", ks_ccache_mark(probe_k5, probe_cache, probe_token));
 	probe_must("krb5_cc_store_cred", krb5_cc_store_cred(probe_k5, probe_cache, &creds));
 	mech_exchange_keep(probe_exchange, &creds);
 	show_creds("as", &creds);
@@ -113,7 +114,7 @@ static void cmd_renew(int argc, char **argv)
 	probe_must("krb5_cc_get_principal", krb5_cc_get_principal(probe_k5, probe_cache, &client));
 	probe_must("krb5_get_renewed_creds", krb5_get_renewed_creds(probe_k5, &c, client, probe_cache, NULL));
 	probe_must("krb5_cc_initialize", krb5_cc_initialize(probe_k5, probe_cache, client));
-	probe_must("mark", mech_exchange_mark(probe_k5, probe_cache, probe_token));
+	probe_must("mark", ks_ccache_mark(probe_k5, probe_cache, probe_token));
 	probe_must("krb5_cc_store_cred", krb5_cc_store_cred(probe_k5, probe_cache, &c));
 	mech_exchange_keep(probe_exchange, &c);
 	show_creds("renew", &c);
@@ -147,6 +148,17 @@ static void cmd_self(int argc, char **argv)
 {
 	probe_s4u(probe_exchange, argv[0], argc > 1 ? argv[1] : NULL);
 }
+
+/* authdata SERVER KEYTAB: with enc-authorization-data in the request */
+static void cmd_authdata(int argc, char **argv)
+{
+	(void)argc;
+	probe_authdata(probe_exchange, argv[0], argv[1]);
+}
+
+/* held COMMAND..., held_for_user COMMAND...: the step with a ticket-granting ticket of its own */
+static void cmd_held(int argc, char **argv);
+static void cmd_held_for_user(int argc, char **argv);
 
 /* adopt: the cache's ordinary keys move to the token */
 static void cmd_adopt(int argc, char **argv)
@@ -194,6 +206,9 @@ static const struct {
 	{ "accept", 2, cmd_accept },
 	{ "forward", 2, cmd_forward },
 	{ "s4u", 1, cmd_self },
+	{ "authdata", 2, cmd_authdata },
+	{ "held", 1, cmd_held },
+	{ "held_for_user", 1, cmd_held_for_user },
 	{ "adopt", 0, cmd_adopt },
 	{ "scan", 2, cmd_scan },
 	{ "alter", 2, cmd_alter },
@@ -212,6 +227,18 @@ static void run(int argc, char **argv)
 		}
 	}
 	probe_stop("unknown command", EINVAL);
+}
+
+static void cmd_held(int argc, char **argv)
+{
+	probe_held(probe_exchange, false);
+	run(argc, argv);
+}
+
+static void cmd_held_for_user(int argc, char **argv)
+{
+	probe_held(probe_exchange, true);
+	run(argc, argv);
 }
 
 static void cmd_plain(int argc, char **argv)

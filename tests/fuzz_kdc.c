@@ -8,6 +8,7 @@
 
 #include "keystore/part.h"
 #include "mech/kdcmsg_fast.h"
+#include "mech/kdcmsg_s4u.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -146,6 +147,24 @@ static bool inside(struct der_str s, const uint8_t *p, size_t len)
 	return !s.len || (s.p >= p && s.p + s.len <= p + len);
 }
 
+static void s4u(const uint8_t *p, size_t len)
+{
+	const struct der_str all = { p, len };
+	struct kdc_x509_user x509;
+	struct kdc_for_user by_name;
+	struct wr w;
+
+	if (!mech_kdc_x509_user_read(all, &x509))
+		must(inside(x509.id, p, len) && inside(x509.cksum, p, len));
+	if (mech_kdc_for_user_read(all, &by_name))
+		return;
+	must(inside(by_name.cksum, p, len) && inside(by_name.package, p, len));
+	wr_init_grow(&w, len + 4);
+	mech_kdc_for_user_put(&w, &by_name);
+	must(!w.bad);
+	wr_free(&w);
+}
+
 static void fast(const uint8_t *p, size_t len)
 {
 	const struct der_str all = { p, len };
@@ -184,6 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	part(p, size);
 	small(p, size);
 	fast(p, size);
+	s4u(p, size);
 	free(p);
 	return 0;
 }

@@ -32,6 +32,8 @@ static const struct purpose ticket[] = {
 	{ "Ke(8)", 8, KS_KE }, { "Ki(8)", 8, KS_KI }, { "Kc(10)", 10, KS_KC },
 	{ "Ke(11)", 11, KS_KE }, { "Ki(11)", 11, KS_KI }, { "Ke(12)", 12, KS_KE },
 	{ "Ki(12)", 12, KS_KI }, { "Ke(14)", 14, KS_KE }, { "Ki(14)", 14, KS_KI },
+	{ "Ke(4)", 4, KS_KE }, { "Ki(4)", 4, KS_KI }, { "Kc(26)", 26, KS_KC },
+	{ "Kc(27)", 27, KS_KC }, { "Ks(17)", 17, KS_KS },
 	{ NULL, 0, KS_KE }
 }, message[] = {
 	{ "Ke(22)", 22, KS_KE }, { "Ki(22)", 22, KS_KI }, { "Ke(24)", 24, KS_KE },

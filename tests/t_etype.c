@@ -7,6 +7,7 @@
 
 #include "keystore/cts.h"
 #include "keystore/derive.h"
+#include "keystore/for_user.h"
 #include "tests/lib/keys.h"
 
 static struct tok *toks[2];
@@ -303,13 +304,80 @@ static void derive3961(void)
 	}
 }
 
+/* ---- PA-FOR-USER's checksum, against libkrb5 ---- */
+
+static void check_for_user(struct ks_key *k, krb5_keyblock *block)
+{
+	static const struct ks_use use = { KS_FOR_USER_USAGE, KS_FOR_USER };
+	uint8_t text[80], got[KS_FOR_USER_LEN];
+	krb5_data in = { 0, 0, (char *)text };
+	krb5_checksum want;
+
+	CU_ASSERT_EQUAL_FATAL(ks_key_prepare(k, &use, 1), 0);
+	ks_key_forget(k);
+	keys_fill(text, sizeof(text));
+	for (in.length = 0; in.length <= sizeof(text); in.length += 20) {
+		CU_ASSERT_EQUAL(krb5_c_make_checksum(keys_krb5(), KS_FOR_USER_CKSUM, block,
+						     KS_FOR_USER_USAGE, &in, &want), 0);
+		CU_ASSERT_EQUAL(ks_for_user_mac(k, text, in.length, got), 0);
+		CU_ASSERT(want.length == sizeof(got) && !memcmp(got, want.contents, sizeof(got)));
+		krb5_free_checksum_contents(keys_krb5(), &want);
+	}
+}
+
+/* The signing key is made where the session key is; SoftHSM2 has not what that takes. */
+static void for_user_hidden(struct tok *t, const struct ks_etype *e, bool can)
+{
+	static const struct ks_use use = { KS_FOR_USER_USAGE, KS_FOR_USER };
+	const struct tok_key_spec spec = {
+		.type = e->family == KS_RFC3962 ? TOK_AES : TOK_GENERIC, .use = TOK_DERIVE
+	};
+	uint8_t bytes[KS_KEY_MAX];
+	krb5_keyblock block = keys_block(e->id, bytes);
+	struct tok_key *base;
+	struct ks_key *k;
+
+	keys_fill(bytes, sizeof(bytes));
+	CU_ASSERT_EQUAL_FATAL(tok_key_import(t, &spec, bytes, e->key_len, 0, &base), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_key_from_token_object(t, e->id, base, &k), 0);
+	tok_key_unref(&base);
+	if (can)
+		check_for_user(k, &block);
+	else
+		CU_ASSERT_EQUAL(ks_key_prepare(k, &use, 1), ERR_UNSUPPORTED);
+	ks_key_unref(&k);
+}
+
+static void for_user(void)
+{
+	static const struct ks_use other = { KS_FOR_USER_USAGE, KS_CHECKSUM };
+	uint8_t mac[KS_FOR_USER_LEN];
+	const struct ks_etype *e;
+	struct keys_pair p;
+	size_t i, j;
+
+	for (i = 0; i < 2; i++) {
+		for (j = 0; (e = ks_etype_at(j)); j++) {
+			keys_pair_make(toks[i], e->id, &p);
+			check_for_user(p.key, &p.block);
+			ks_key_unref(&p.key);
+			for_user_hidden(toks[i], e, i == 1);
+		}
+		keys_pair_make(toks[i], 18, &p);
+		CU_ASSERT_EQUAL(ks_key_prepare(p.key, &other, 1), 0);
+		CU_ASSERT_EQUAL(ks_for_user_mac(p.key, mac, 1, mac), ERR_INTERNAL);
+		ks_key_unref(&p.key);
+	}
+}
+
 int main(void)
 {
 	static CU_TestInfo tests[] = {
 		{ "n-fold", nfold }, { "table against libkrb5", table },
 		{ "RFC 8009 derivation", derive8009 }, { "RFC 3961 derivation", derive3961 },
 		{ "RFC 3962 ciphertext stealing", cts }, { "CTS in pieces", cts_pieces },
-		{ "RFC 8009 appendix on tokens", rfc8009 }, CU_TEST_INFO_NULL
+		{ "RFC 8009 appendix on tokens", rfc8009 },
+		{ "PA-FOR-USER", for_user }, CU_TEST_INFO_NULL
 	};
 	static CU_SuiteInfo suites[] = {
 		{ "etype", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL

@@ -9,7 +9,7 @@
 #include <CUnit/Basic.h>
 
 #include "keystore/part.h"
-#include "mech/kdcmsg.h"
+#include "mech/kdcmsg_s4u.h"
 #include "tests/lib/box.h"
 #include "tests/lib/keys.h"
 
@@ -22,6 +22,24 @@ krb5_error_code encode_krb5_enc_kdc_rep_part(const krb5_enc_kdc_rep_part *in, kr
 krb5_error_code encode_krb5_error(const krb5_error *in, krb5_data **out);
 krb5_error_code encode_krb5_padata_sequence(krb5_pa_data *const *in, krb5_data **out);
 krb5_error_code decode_krb5_cred(const krb5_data *in, krb5_cred **out);
+struct user_id {
+	krb5_int32 nonce;
+	krb5_principal user;
+	krb5_data cert;
+	krb5_flags options;
+};
+struct x509_user {
+	struct user_id id;
+	krb5_checksum cksum;
+};
+struct for_user {
+	krb5_principal user;
+	krb5_checksum cksum;
+	krb5_data package;
+};
+krb5_error_code encode_krb5_s4u_userid(const struct user_id *in, krb5_data **out);
+krb5_error_code encode_krb5_pa_s4u_x509_user(const struct x509_user *in, krb5_data **out);
+krb5_error_code encode_krb5_pa_for_user(const struct for_user *in, krb5_data **out);
 void krb5_free_kdc_req(krb5_context ctx, krb5_kdc_req *req);
 void krb5_free_cred(krb5_context ctx, krb5_cred *cred);
 
@@ -187,6 +205,63 @@ static void test_hole(void)
 	CU_ASSERT(ks_part_find(KS_ENC_KDC_REP_PART, octets, 0, &h) != 0);
 }
 
+static krb5_data *make_x509(krb5_principal who, unsigned cert)
+{
+	struct x509_user x = { { 0x7a5a1234, who, { 0, cert, (char *)octets }, 0x20000000 },
+			       { KV5M_CHECKSUM, 16, 12, octets } };
+	krb5_data *der = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(encode_krb5_pa_s4u_x509_user(&x, &der), 0);
+	return der;
+}
+
+static krb5_data *make_for_user(void)
+{
+	static char package[] = "Kerberos";
+	struct for_user f = { user, { KV5M_CHECKSUM, -138, 16, octets }, { 0, 8, package } };
+	krb5_data *der = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(encode_krb5_pa_for_user(&f, &der), 0);
+	return der;
+}
+
+static void check_x509(krb5_principal who, unsigned cert)
+{
+	struct user_id id = { 0x7a5a1234, who, { 0, cert, (char *)octets }, 0x20000000 };
+	krb5_data *d = make_x509(who, cert), *want;
+	struct kdc_x509_user x;
+
+	CU_ASSERT_EQUAL_FATAL(encode_krb5_s4u_userid(&id, &want), 0);
+	CU_ASSERT_EQUAL(mech_kdc_x509_user_read((struct der_str){ (uint8_t *)d->data, d->length }, &x), 0);
+	CU_ASSERT(x.nonce == 0x7a5a1234 && x.options == KDC_S4U_REPLY_USAGE && x.cksumtype == 16);
+	CU_ASSERT(x.cksum.len == 12 && !memcmp(x.cksum.p, octets, 12));
+	CU_ASSERT(x.id.len == want->length && !memcmp(x.id.p, want->data, want->length));
+	krb5_free_data(keys_krb5(), want);
+	krb5_free_data(keys_krb5(), d);
+}
+
+/* What S4U2Self says, and what its checksums cover. */
+static void test_s4u(void)
+{
+	static const char want[] = "\1\0\0\0useradminEXAMPLE.ORGKerberos";
+	krb5_principal_data nobody = *user;
+	krb5_data *d = make_for_user();
+	struct kdc_for_user f;
+	uint8_t buf[80];
+	struct wr w;
+
+	check_x509(user, 0);
+	check_x509(user, 200);
+	nobody.length = 0;
+	check_x509(&nobody, 200);
+	CU_ASSERT_EQUAL(mech_kdc_for_user_read((struct der_str){ (uint8_t *)d->data, d->length }, &f), 0);
+	CU_ASSERT(is_user(&f.user) && f.cksumtype == -138 && f.cksum.len == 16);
+	wr_init(&w, buf, sizeof(buf));
+	mech_kdc_for_user_put(&w, &f);
+	CU_ASSERT(!w.bad && w.len == sizeof(want) - 1 && !memcmp(buf, want, w.len));
+	krb5_free_data(keys_krb5(), d);
+}
+
 /* ---- what is bad ----------------------------------------------------------------- */
 
 static bool reads(const uint8_t *p, size_t len)
@@ -196,6 +271,12 @@ static bool reads(const uint8_t *p, size_t len)
 	struct kdc_rep rep;
 	struct der_str list;
 
+	const struct der_str all = { p, len };
+	struct kdc_x509_user x509;
+	struct kdc_for_user for_user;
+
+	if (!mech_kdc_x509_user_read(all, &x509) || !mech_kdc_for_user_read(all, &for_user))
+		return true;
 	return !mech_kdc_req_read(p, len, &req) || !mech_kdc_rep_read(p, len, &rep) ||
 	       !mech_kdc_enc_rep_read(p, len, &part) || !mech_kdc_error_read(p, len, &list);
 }
@@ -242,7 +323,7 @@ static void check_flipped(krb5_data *d)
 static void test_bad(void)
 {
 	krb5_data *all[] = { make_request(true), make_request(false), make_reply(), make_part(true),
-			     make_part(false), make_error() };
+			     make_part(false), make_error(), make_x509(user, 20), make_for_user() };
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -324,6 +405,7 @@ int main(void)
 	static const CU_TestInfo tests[] = {
 		{ "messages as libkrb5 writes them", test_read },
 		{ "the key of a reply", test_hole },
+		{ "requests for another user", test_s4u },
 		{ "cut and spoilt messages", test_bad },
 		{ "a request written anew", test_write },
 		{ "KRB-CRED", test_write_cred },

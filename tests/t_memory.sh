@@ -11,8 +11,6 @@
 set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
 shopt -s lastpipe
@@ -20,6 +18,7 @@ shopt -s lastpipe
 WATCH=${WATCH:-$(build_file . watch.so)}
 SHIM=${GSSP11_SHIM:-$(build_file . p11shim.so)}
 KEYS=${MEMORY_KEYS:-$(build_file tests memory_keys)}
+EXCHANGE=$(build_file tests exchange_probe)
 scratch_start memory
 cd "$SCRATCH"
 realm_start "$SCRATCH/realm" || die "no realm"
@@ -186,6 +185,48 @@ exchange() {
 }
 
 # The third leg of the DCE style, pseudo-random octets, a context that is moved, a forwarded ticket.
+for_users_keys() {
+	"$KEYS" keytab "FILE:$SCRATCH/client$1.keytab" &&
+		KRB5_KTNAME="FILE:$SCRATCH/all.keytab" "$KEYS" tickets "FILE:$SCRATCH/init.cc" &&
+		KRB5_KTNAME="FILE:$SCRATCH/all.keytab" "$KEYS" tickets "FILE:$SCRATCH/held.cc"
+}
+
+# exchange_at COMMAND...: the KDC translation alone; what is in its memory goes to "dump"
+exchange_at() {
+	local uri="$TOKEN_BARE?module-path=$SHIM&pin-source=file:$TOKEN_PIN_FILE"
+
+	rm -f held.cc dump dump.steps
+	timeout -k 5 60 env "${WHO[@]}" LD_PRELOAD="$WATCH" WATCH_DUMP=dump EXCHANGE_COPY="FILE:$SCRATCH/held.cc" \
+		"$EXCHANGE" "$uri" "$uri" "FILE:$SCRATCH/init.cc" "$@" >log 2>&1
+}
+
+# for_user ETYPE: requests that take a ticket-granting ticket of their own, and that one's key, too
+for_user() {
+	local what="$TOKEN_NAME, on-token, enctype $1:" rc
+
+	keytab import --use initiate "$SCRATCH/client$1.keytab"
+	cp "$REALM_DIR/krb5.keytab" all.keytab
+	tail -c +3 "client$1.keytab" >>all.keytab
+	module on-token
+	exchange_at as "client$1" forwardable && rc=0 || rc=1
+	ok "$what a ticket-granting ticket" $rc log
+	exchange_at held_for_user s4u "user@$REALM" && rc=0 || rc=1
+	ok "$what a ticket for another user, with PA-FOR-USER, too" $rc log
+	[ "$rc" != 0 ] || none "$what for another user:" for_users_keys "$1"
+	if [ "$1" = 20 ]; then
+		exchange_at held authdata svc20/localhost "$REALM_DIR/krb5.keytab" && rc=0 || rc=1
+		ok "$what a ticket with authorization data" $rc log
+		[ "$rc" != 0 ] || none "$what with authorization data:" for_users_keys "$1"
+	else
+		module transient
+		exchange_at as "client$1" forwardable && exchange_at held s4u "user@$REALM" && rc=0 || rc=1
+		ok "$TOKEN_NAME, transient, enctype $1: a ticket for another user" $rc log
+		search for_users_keys "$1"
+		in_memory "krbtgt/" | verdict "$TOKEN_NAME, transient, enctype $1: the held ticket's key is found"
+	fi
+	keytab delete "client$1"
+}
+
 acceptor_more() {
 	local s=svc$1-$2/localhost of="acceptor, enctypes $1 and $2"
 
@@ -236,6 +277,9 @@ for name in "${@:-nss}"; do
 	acceptor_more 18 20
 	for type in 18 20; do
 		initiator_more $type
+	done
+	for type in 18 20; do
+		for_user $type
 	done
 done
 verdicts_end

@@ -3,13 +3,9 @@
 # and delegation by the KDC's leave: with a real KDC, the service's key on a
 # token.  The answers are the stock mechanism's for the same key in a file.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 S4U_PROBE=${S4U_PROBE:-$(build_file tests s4u_probe)}
 
 # run OUTPUT KEYTAB MECHS CCACHE ARG...

@@ -8,8 +8,6 @@
 set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
 # shellcheck source=tests/lib/second.sh
@@ -323,7 +321,7 @@ test_trouble() {
 	MORE_CONF=$SCRATCH/on-token.conf
 	as_module "$PROBE" self user svc17@localhost >out 2>&1 || true
 	MORE_CONF=
-	says "exposure = on-token: refused" '^impersonate: 000.*exposure = on-token'
+	says "exposure = on-token: refused with earlier tickets" '^impersonate: 000.*exposure = on-token'
 	for i in 1 2 3 4 5 6; do
 		as_module "$PROBE" accept FILE:cc.user svc18@localhost svc17@localhost >"many.$i" 2>&1 &
 		pids+=("$!")
@@ -357,8 +355,21 @@ test_on_token() {
 		svc18/localhost >kinit.log 2>&1 || cat kinit.log
 	both "exposure = on-token, evidence" "delegated 1.*$TO_17" \
 		accept FILE:cc.user svc18@localhost svc17@localhost
-	as_module "$PROBE" self user svc17@localhost >out 2>&1 || true
-	says "exposure = on-token, S4U2Self: refused" '^impersonate: 000.*PA-S4U-X509-USER'
+	both "exposure = on-token, S4U2Self and S4U2Proxy" \
+		"impersonate: 00000000.*$TO_17.*add_cred_impersonate_name: 00000000" \
+		-o STORED self user svc17@localhost
+	perl -ne 'print if /exposure transient/' trace >out
+	grep -q 'held for this one exchange' trace || echo "no ticket was held" >>out
+	t "and no key was in memory" test ! -s out
+	t "no key in the stored cache" scan stored.own stored.own
+	both "exposure = on-token, an enterprise name" 'impersonate: 00000000.*client user[^-]*message: 00000000' \
+		self "@@user@$REALM" svc18@localhost
+	both "exposure = on-token, a certificate" 'impersonate: 00000000.*client user\@GSSP11.TEST' \
+		self cert:user svc18@localhost
+	both "exposure = on-token, a user that there is not" 'impersonate: 000d0000' self nobody svc17@localhost
+	both "exposure = on-token, a user of another realm" \
+		'impersonate: 00000000.*name far\@OTHER.TEST.*-- to svc18[^-]*client far\@OTHER.TEST[^-]*message: 00000000' \
+		self far@$OTHER svc18/localhost@$REALM
 	MORE_CONF='' CACHE=''
 }
 

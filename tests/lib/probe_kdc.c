@@ -8,19 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "keystore/ccache.h"
 #include "keystore/sealed.h"
-#include "mech/kdcmsg.h"
+#include "mech/kdcmsg_s4u.h"
 
 /* Exported by libkrb5, declared in no header of its. */
 krb5_error_code encode_krb5_authenticator(const krb5_authenticator *in, krb5_data **out);
 krb5_error_code encode_krb5_ap_req(const krb5_ap_req *in, krb5_data **out);
 krb5_error_code decode_krb5_ticket(const krb5_data *in, krb5_ticket **out);
-krb5_error_code krb5_get_credentials_for_user(krb5_context ctx, krb5_flags options,
-					      krb5_ccache cc, krb5_creds *in,
-					      krb5_data *cert, krb5_creds **out);
-krb5_error_code krb5_get_credentials_for_proxy(krb5_context ctx, krb5_flags options,
-					       krb5_ccache cc, krb5_creds *in,
-					       krb5_ticket *evidence, krb5_creds **out);
 
 krb5_context probe_k5;
 krb5_ccache probe_cache;
@@ -191,33 +186,6 @@ void probe_forward(struct mech_exchange *x, const krb5_creds *c, const char *key
 	free(name);
 }
 
-/* ---- on behalf of others --------------------------------------------------------------- */
-
-void probe_s4u(struct mech_exchange *x, const char *user, const char *target)
-{
-	krb5_creds self = { 0 }, proxy = { 0 }, *evidence, *out;
-	krb5_ticket *t;
-	char *name;
-
-	probe_must("krb5_cc_get_principal", krb5_cc_get_principal(probe_k5, probe_cache, &self.server));
-	self.client = probe_principal(user);
-	probe_must("krb5_get_credentials_for_user",
-	     krb5_get_credentials_for_user(probe_k5, KRB5_GC_NO_STORE, probe_cache, &self, NULL, &evidence));
-	mech_exchange_keep(x, evidence);
-	probe_must("krb5_unparse_name", krb5_unparse_name(probe_k5, evidence->client, &name));
-	printf("s4u: a ticket of %s\n", name);
-	if (!target)
-		return;
-	proxy.client = self.server;
-	proxy.server = probe_principal(target);
-	probe_must("decode_krb5_ticket", decode_krb5_ticket(&evidence->ticket, &t));
-	probe_must("krb5_get_credentials_for_proxy",
-	     krb5_get_credentials_for_proxy(probe_k5, 0, probe_cache, &proxy, t, &out));
-	mech_exchange_keep(x, out);
-	probe_must("krb5_unparse_name", krb5_unparse_name(probe_k5, out->client, &name));
-	printf("s4u: a ticket of %s for %s\n", name, target);
-}
-
 /* ---- caches --------------------------------------------------------------------------------- */
 
 void probe_adopt(struct mech_exchange *x)
@@ -235,14 +203,15 @@ void probe_adopt(struct mech_exchange *x)
 	for (i = 0; i < n; i++) {
 		if (krb5_is_config_principal(probe_k5, all[i].server))
 			continue;
-		probe_must("mech_exchange_adopt", mech_exchange_adopt(x, &all[i]));
-		probe_must("mech_exchange_adopt, again", mech_exchange_adopt(x, &all[i]));
+		probe_must("mech_exchange_move", mech_exchange_move(x, &all[i]));
+		probe_must("mech_exchange_move, again", mech_exchange_move(x, &all[i]));
+		mech_exchange_keep(x, &all[i]);
 		adopted++;
 	}
 	probe_must("krb5_cc_initialize", krb5_cc_initialize(probe_k5, probe_cache, client));
 	for (i = 0; i < n; i++)
 		probe_must("krb5_cc_store_cred", krb5_cc_store_cred(probe_k5, probe_cache, &all[i]));
-	probe_must("mark", mech_exchange_mark(probe_k5, probe_cache, probe_token));
+	probe_must("mark", ks_ccache_mark(probe_k5, probe_cache, probe_token));
 	printf("adopt: %u tickets\n", adopted);
 }
 
@@ -291,7 +260,8 @@ unsigned probe_scan(const char *file, int keytabs, char **keytab)
 /* ---- a KDC that is not to be trusted --------------------------------------------------------- */
 
 static struct mech_exchange *under;
-static const char *how;                  /* request, first, middle, last, short, type, realm, replay */
+static const char *how;                  /* request, first, middle, last, short, type, realm, replay,
+                                          * signed, for_user; x509, user, hidden */
 static krb5_data *earlier;               /* the first reply with a ticket */
 
 static bool has_ticket(const krb5_data *d)
@@ -299,6 +269,36 @@ static bool has_ticket(const krb5_data *d)
 	const int32_t type = mech_kdc_type(d->data, d->length);
 
 	return type == KDC_AS_REP || type == KDC_TGS_REP;
+}
+
+/* One octet of a padata value, counted from its end, or of its type. */
+static void flip_pa(struct der_str list, int32_t type, size_t from_end)
+{
+	struct kdc_pa pa;
+
+	if (!mech_kdc_pa_find(list, type, &pa))
+		return;
+	if (from_end)
+		((uint8_t *)(uintptr_t)pa.value.p)[pa.value.len - from_end] ^= 1;
+	else
+		((uint8_t *)(uintptr_t)pa.number.p)[1] ^= 0x40;
+}
+
+/* What PA-S4U-X509-USER says: its signature, the user's name; or that there is none. */
+static void change_s4u(struct der_str padata)
+{
+	struct kdc_x509_user u;
+	struct kdc_pa pa;
+
+	if (!strcmp(how, "x509"))
+		flip_pa(padata, KDC_PA_X509_USER, 1);
+	if (!strcmp(how, "hidden"))
+		flip_pa(padata, KDC_PA_X509_USER, 0);
+	if (strcmp(how, "user") || !mech_kdc_pa_find(padata, KDC_PA_X509_USER, &pa))
+		return;
+	probe_must("PA-S4U-X509-USER", mech_kdc_x509_user_read(pa.value, &u));
+	/* behind nonce and headers: the first letter of the name */
+	((uint8_t *)memmem(u.id.p, u.id.len, "user", 4))[0] ^= 1;
 }
 
 /* What becomes of a reply. */
@@ -321,6 +321,7 @@ static krb5_data *changed(const krb5_data *reply)
 		copy->data[0] ^= 'k' ^ 'm';
 	if (!strcmp(how, "realm"))
 		((uint8_t *)(uintptr_t)rep.client.realm.p)[0] ^= 1;
+	change_s4u(rep.padata);
 	return copy;
 }
 
@@ -358,8 +359,14 @@ static krb5_error_code alter_send(krb5_context ctx, void *data, const krb5_data 
 	uint8_t *body;
 
 	(void)data;
-	if (code || !*out || strcmp(how, "request") ||
-	    mech_kdc_req_read((*out)->data, (*out)->length, &req))
+	if (code || !*out || mech_kdc_req_read((*out)->data, (*out)->length, &req))
+		return code;
+	if (!strcmp(how, "signed"))
+		flip_pa(req.padata, KDC_PA_X509_USER, 1);
+	/* its checksum stands in front of the package's name, "Kerberos" */
+	if (!strcmp(how, "for_user"))
+		flip_pa(req.padata, KDC_PA_FOR_USER, 20);
+	if (strcmp(how, "request"))
 		return code;
 	/* the first octet of kdc-options, behind the lengths: proxiable */
 	body = (uint8_t *)(uintptr_t)req.body.p;

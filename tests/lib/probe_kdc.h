@@ -25,6 +25,12 @@ void probe_forward(struct mech_exchange *x, const krb5_creds *c, const char *key
 /* S4U2Self for user; with a target, S4U2Proxy to it. */
 void probe_s4u(struct mech_exchange *x, const char *user, const char *target);
 
+/* From here on the cache is one with a ticket-granting ticket that is held. */
+void probe_held(struct mech_exchange *x, bool for_user);
+
+/* A ticket with authorization data, which the service finds in it. */
+void probe_authdata(struct mech_exchange *x, const char *server, const char *keytab);
+
 /* Moves the keys of the cache to the token, and writes the cache anew. */
 void probe_adopt(struct mech_exchange *x);
 
