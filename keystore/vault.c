@@ -40,7 +40,6 @@ static err_t name_of(const struct ks_surrogate *s, struct name *out)
 	uint8_t in[sizeof(what) + 4 + KS_KEY_MAX], digest[SHA256_DIGEST_LENGTH];
 	struct wr w;
 	err_t err = 0;
-	size_t i;
 
 	wr_init(&w, in, sizeof(in));
 	wr_bytes(&w, what, sizeof(what));
@@ -52,8 +51,7 @@ static err_t name_of(const struct ks_surrogate *s, struct name *out)
 			      "session keys: see its configuration");
 	memcpy(out->tag, digest, KS_VAULT_TAG);
 	memcpy(out->label, KS_VAULT_PREFIX, sizeof(KS_VAULT_PREFIX));
-	for (i = 0; i < KS_VAULT_TAG; i++)
-		snprintf(out->label + strlen(KS_VAULT_PREFIX) + 2 * i, 3, "%02x", digest[i]);
+	hex_put(digest, KS_VAULT_TAG, out->label + strlen(KS_VAULT_PREFIX));
 	secret_wipe(in, sizeof(in));
 	secret_wipe(digest, sizeof(digest));
 	return err;
@@ -85,10 +83,16 @@ struct job {
 	struct name name;
 };
 
-static uint8_t use_of(enum ks_vault_kind kind)
+/*
+ * Armor: RFC 8009's PRF would keep the session key itself.  A key that was
+ * lifted on the token has none, for what armor makes is in memory.
+ */
+static uint8_t use_of(enum ks_vault_kind kind, const struct ks_key *key)
 {
+	const bool armor = ks_key_base(key) && ks_key_etype(key)->family == KS_RFC3962;
+
 	if (kind == KS_VAULT_TGT)
-		return KS_USE_TGT;
+		return armor ? KS_USE_TGT | KS_USE_ARMOR : KS_USE_TGT;
 	return kind == KS_VAULT_FORWARDING ? KS_USE_AP | KS_USE_FORWARD : KS_USE_AP;
 }
 
@@ -164,7 +168,7 @@ static err_t job_init(struct job *j, struct ks_key *key, enum ks_vault_kind kind
 	j->id.record = KS_REC_SESSION;
 	j->id.kvno = (uint32_t)expires;
 	j->id.etype = ks_key_etype(key)->id;
-	j->id.use = use_of(kind) | (j->object ? KS_USE_HIDDEN : 0);
+	j->id.use = use_of(kind, key) | (j->object ? KS_USE_HIDDEN : 0);
 	return 0;
 }
 

@@ -29,7 +29,8 @@
 
 /* What a ticket's session key will do: decides which derived keys are kept. */
 enum ks_vault_kind {
-	KS_VAULT_TGT,            /* TGS requests: usages 6, 7; 3 objects */
+	KS_VAULT_TGT,            /* TGS requests: usages 6, 7; 3 objects.  Enctypes 17, 18: and */
+				 /* armor for FAST (RFC 6113), usage 11 and the PRF; 6 objects */
 	KS_VAULT_SERVICE,        /* AP exchange: usages 11, 12; 4 objects */
 	KS_VAULT_FORWARDING      /* the same and KRB-CRED: usages 11, 12, 14; 6 objects */
 };

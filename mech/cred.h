@@ -13,6 +13,7 @@
 
 #include "keystore/conf.h"
 #include "keystore/keytab.h"
+#include "mech/terms.h"
 #include "mech/name.h"
 
 struct mech_cred {
@@ -32,6 +33,7 @@ struct mech_cred {
 	/* the initiator's half, as far as keys on a token have to do with it (initiator.h) */
 	struct ks_keytab *client_keytab;  /* on a token: gets initial tickets; NULL: none */
 	char *identity;              /* URI of a card to get tickets with; NULL: none */
+	struct mech_terms terms;     /* of such tickets, also when they are renewed */
 	struct mech_initiator *initiator; /* own tickets in a private cache, or NULL */
 	char *ccache;                /* chosen, "TYPE:residual"; NULL = by stock; under lock */
 	bool deferred;               /* not chosen until the target is known; under lock */
@@ -48,6 +50,7 @@ struct mech_wish {
 	gss_cred_usage_t usage;
 	gss_const_key_value_set_t store;   /* may be NULL */
 	gss_buffer_t password;             /* may be NULL */
+	struct mech_terms terms;           /* what the store says of tickets: mech_cred_acquire reads it */
 };
 
 /* gss_acquire_cred: on the token if the keytab is there, else pass-through.  time_rec may be NULL. */

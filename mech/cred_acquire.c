@@ -2,6 +2,7 @@
 #include "mech/cred.h"
 #include "mech/initiator.h"
 #include "mech/passthrough.h"
+#include "mech/password.h"
 #include "mech/rcache.h"
 #include "mech/settings.h"
 #include "mech/store.h"
@@ -317,28 +318,84 @@ static OM_uint32 card_half(OM_uint32 *minor, const struct mech_wish *w, const st
 	return stock_with(minor, w, p, c->ccache, &c->stock, time_rec);
 }
 
+struct own_password {
+	struct tok *tok;
+	char *ccache;            /* MEMORY, with true keys */
+};
+
+/* As the store or the caller has it, with a NUL behind; caller frees. */
+static err_t password_of(const struct mech_wish *w, struct secret **out)
+{
+	bool ignored;
+	const char *text = w->password ? w->password->value : first_keytab(w->store, "password", &ignored);
+	size_t n = w->password ? w->password->length : strlen(text);
+	err_t err = secret_new(n + 1, out);
+
+	if (!err)
+		memcpy((*out)->data, text, n);
+	return err;
+}
+
+/* Where the stock mechanism cannot be asked so: the tickets first, in a private cache. */
+static OM_uint32 acquire_with_password(OM_uint32 *minor, const struct mech_wish *w,
+				       const struct plan *p, struct own_password *own,
+				       gss_cred_id_t *out, OM_uint32 *time_rec)
+{
+	bool token;
+	const char *verify = first_keytab(w->store, "verify", &token);
+	struct secret *password = NULL;
+	OM_uint32 major, ignored;
+	err_t err;
+
+	if (verify && !p->verify_uri)
+		return mech_fail(minor, GSS_S_NO_CRED, err_set(ERR_UNSUPPORTED, "\"verify\" with a keytab "
+				 "file is not done for tickets in FAST, or of a lifetime or flags of "
+				 "their own: use a keytab on a token"));
+	err = password_of(w, &password);
+	if (!err)
+		err = mech_password_fetch(w->name, (char *)password->data, own->tok, &w->terms,
+					  verify != NULL, &own->ccache);
+	secret_free(&password);
+	if (err)
+		return mech_fail(minor, GSS_S_NO_CRED, err);
+	major = stock_with(minor, w, p, own->ccache, out, time_rec);
+	err = GSS_ERROR(major) || !verify ? 0 : mech_cred_verify(*out, p->verify_uri, verify);
+	if (err) {
+		gss_release_cred(&ignored, out);
+		major = mech_fail(minor, GSS_S_NO_CRED, err);
+	}
+	return major;
+}
+
 /* A password's tickets: their keys go to the token; an acceptor's half needs what is stock's. */
 static OM_uint32 password_half(OM_uint32 *minor, const struct mech_wish *w, const struct plan *p,
 			       struct mech_cred *c, OM_uint32 *time_rec)
 {
-	struct tok *tok;
+	struct own_password own = { NULL, NULL };
 	OM_uint32 major, ignored;
+	bool wanted = false;
 	err_t err;
 
-	err = mech_password_token(w->name, &tok);
-	if (err)
-		return mech_fail(minor, mech_major(err), err);
-	major = acquire_verified(minor, w, p, &c->stock, time_rec);
-	if (GSS_ERROR(major) || !tok)
+	err = mech_password_token(w->name, &own.tok);
+	if (!err && own.tok)
+		err = mech_password_wanted(w->name, &w->terms, &wanted);
+	if (err) {
+		major = mech_fail(minor, mech_major(err), err);
 		goto out;
-	err = mech_initiator_adopt(c->stock, tok, &c->initiator);
+	}
+	major = wanted ? acquire_with_password(minor, w, p, &own, &c->stock, time_rec)
+		       : acquire_verified(minor, w, p, &c->stock, time_rec);
+	if (GSS_ERROR(major) || !own.tok)
+		goto out;
+	err = mech_initiator_adopt(c->stock, own.tok, &c->initiator);
 	gss_release_cred(&ignored, &c->stock);
 	if (err)
 		major = mech_fail(minor, mech_major(err), err);
 	else if (w->usage == GSS_C_BOTH && !p->uri)
 		major = stock_with(minor, w, p, c->initiator->ccache, &c->stock, NULL);
 out:
-	ks_token_unref(&tok);
+	mech_password_forget(&own.ccache, own.tok, GSS_ERROR(major));
+	ks_token_unref(&own.tok);
 	return major;
 }
 
@@ -355,6 +412,7 @@ static OM_uint32 initiator_half(OM_uint32 *minor, const struct mech_wish *w, con
 {
 	OM_uint32 major = GSS_S_COMPLETE;
 
+	c->terms = w->terms;
 	if (p->client_uri)
 		major = mech_cred_client(minor, c, w, p->client_uri, p->client_named, time_rec);
 	else if (p->identity)
@@ -479,18 +537,34 @@ static OM_uint32 acquire_here(OM_uint32 *minor, const struct mech_wish *w, struc
 	return pass_through(minor, w, p, out, time_rec);
 }
 
-OM_uint32 mech_cred_acquire(OM_uint32 *minor, const struct mech_wish *w, struct mech_cred **out,
-			    OM_uint32 *time_rec)
+/* What the store says beside what it names; and renewing comes before all else. */
+static OM_uint32 read_terms(OM_uint32 *minor, struct mech_wish *w)
 {
+	OM_uint32 major = mech_store_sane(minor, w->store);
+
+	if (!GSS_ERROR(major))
+		major = mech_terms_read(minor, w->store, &w->terms);
+	if (GSS_ERROR(major) || !w->terms.again || w->usage == GSS_C_ACCEPT)
+		return major;
+	return mech_renew(minor, w, w->terms.again);
+}
+
+OM_uint32 mech_cred_acquire(OM_uint32 *minor, const struct mech_wish *wish,
+			    struct mech_cred **out, OM_uint32 *time_rec)
+{
+	struct mech_wish own = *wish, *w = &own;
 	struct plan p = { 0 };
 	OM_uint32 major;
 	bool ours;
 	err_t err;
 
 	*out = NULL;
-	major = mech_store_sane(minor, w->store);
-	if (GSS_ERROR(major))
+	major = read_terms(minor, w);
+	if (GSS_ERROR(major)) {
+		if (time_rec)
+			*time_rec = 0;
 		return major;
+	}
 	err = make_plan(w, &p, &ours);
 	if (err)
 		major = mech_fail(minor, GSS_S_FAILURE, err);

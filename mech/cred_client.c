@@ -61,6 +61,7 @@ static err_t acquire(struct mech_cred *c, const struct mech_wish *w, const char 
 	err_t err;
 
 	(void)mech_store_find(&ignored, w->store, "ccache", &ccache);
+	ch.terms = w->terms;
 	err = mech_krb5(&ch.k5);
 	if (err)
 		return err;

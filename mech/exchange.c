@@ -20,7 +20,7 @@ err_t mech_exchange_open(krb5_context k5, struct tok *tok, bool on_token_require
 	err_t err;
 
 	*out = NULL;
-	err = ks_exposure_check_initiator(tok, on_token_required);
+	err = ks_exposure_check_initiator(tok, on_token_required, false);
 	if (err)
 		return err;
 	x = calloc(1, sizeof(*x));
@@ -63,6 +63,8 @@ void mech_exchange_close(struct mech_exchange **xp)
 	if (x->armor)
 		krb5_cc_close(x->k5, x->armor);
 	krb5_free_principal(x->k5, x->client);
+	secret_free(&x->password);
+	free(x->salts);
 	ks_token_unref(&x->tok);
 	free(x);
 }
@@ -71,6 +73,7 @@ void ex_pending_clear(struct ex_pending *p)
 {
 	ks_key_unref(&p->subkey);
 	ks_key_unref(&p->armor);
+	ks_key_unref(&p->armor_as);
 	ks_key_unref(&p->real);
 	free(p->asked);
 	free(p->sent);

@@ -47,12 +47,24 @@ MUST err_t mech_exchange_fips(struct mech_exchange *x, enum ks_conf_fips fips);
 void mech_exchange_close(struct mech_exchange **x);
 
 /*
- * AS exchanges go in FAST, with a ticket of this ordinary cache as armor; call
- * it before mech_exchange_client, which then takes only keys that can.  The
- * cache's name is for libkrb5, too (krb5_get_init_creds_opt_set_fast_ccache_name).
- * ERR_POLICY with on_token_required; ERR_UNSUPPORTED for a cache of surrogates.
+ * AS exchanges go in FAST, with a ticket of this cache as armor, or not at all;
+ * call it before mech_exchange_client, which then takes only keys that can.
+ * ERR_POLICY with on_token_required; ERR_KEY_ABSENT for a cache of another
+ * token's surrogates.
  */
 MUST err_t mech_exchange_armor(struct mech_exchange *x, const char *ccache);
+/* May a card's tickets have that armor?  ERR_UNSUPPORTED for a cache of surrogates. */
+MUST err_t mech_exchange_armor_card(const struct mech_exchange *x);
+/* libkrb5's side of it: this is the armor, and nothing goes without. */
+MUST err_t mech_exchange_armor_opt(krb5_context k5, const char *ccache,
+				   krb5_get_init_creds_opt *opt);
+
+/*
+ * In armor of a cache of surrogates: the password with which libkrb5 gets this
+ * client's tickets, whose key makes the encrypted challenge.  Copied.
+ */
+MUST err_t mech_exchange_password(struct mech_exchange *x, krb5_const_principal client,
+				  const char *password);
 
 /*
  * The client whose AS exchanges are translated, with its keys of the keytab on
@@ -70,29 +82,33 @@ MUST err_t mech_exchange_client(struct mech_exchange *x, struct ks_keytab *kt,
  */
 MUST err_t mech_exchange_ccache(struct mech_exchange *x, krb5_ccache cc);
 
-/* The session key of these credentials stays when x is closed; or those of a whole cache. */
+/* The session key of these credentials stays when x is closed. */
 void mech_exchange_keep(struct mech_exchange *x, const krb5_creds *creds);
-MUST err_t mech_exchange_keep_ccache(struct mech_exchange *x, krb5_ccache cc);
 
 /*
  * Moves the key of credentials that libkrb5 got by itself (password, PKINIT,
- * an ordinary cache) to the vault, kept, and puts its surrogate in its place.
- * Nothing happens to credentials that have one.
+ * an ordinary cache) to the vault, not kept yet (mech_exchange_keep), and puts
+ * its surrogate in its place.  Nothing happens to credentials that have one.
  */
-MUST err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds);
-/* The same, but not kept yet: mech_exchange_keep. */
 MUST err_t mech_exchange_move(struct mech_exchange *x, krb5_creds *creds);
 
 /* The session key behind a surrogate, as libkrb5 has it.  ERR_KEY_ABSENT; ks_key_unref. */
 MUST err_t mech_exchange_key(struct tok *tok, const krb5_keyblock *surrogate, struct ks_key **out);
 MUST err_t mech_exchange_has(struct tok *tok, const krb5_keyblock *block, bool *has);
 
-/* ---- caches that say whose they are: a config entry names the token ---- */
+/*
+ * A new ticket-granting ticket, got with the one in cc, in a new MEMORY cache
+ * (*out, to be destroyed before x is closed).  Its key, and those of the tickets
+ * got with it for other realms, are held by x alone, stored nowhere, and do
+ * what stored ones cannot: under exposure = on-token S4U2Self and
+ * authorization data, with for_user PA-FOR-USER.  ERR_POLICY under fips
+ * settings, and where the token cannot make PA-FOR-USER's key.
+ */
+MUST err_t mech_exchange_held_tgt(struct mech_exchange *x, krb5_ccache cc, bool for_user,
+				  krb5_ccache *out);
 
-MUST err_t mech_exchange_mark(krb5_context k5, krb5_ccache cc, const struct tok *tok);
-/* *marked: it holds surrogates; *ours: of this token. */
-void mech_exchange_marked(krb5_context k5, krb5_ccache cc, const struct tok *tok, bool *marked,
-			  bool *ours);
+/* True once a KDC has shown that it does not know PA-S4U-X509-USER, and perhaps PA-FOR-USER alone. */
+bool mech_exchange_wants_for_user(const struct mech_exchange *x);
 
 /*
  * A KRB-CRED that libkrb5 made without a key (krb5_fwd_tgt_creds with an auth

@@ -13,13 +13,16 @@
 /* The padata type that preauthentication is hidden under: one that nobody assigned, as long. */
 static const uint8_t nobody[2] = { 0x7f, 0x7a };
 
-/* The request is of our client. */
+/*
+ * The request is of our client: with keys on the token, or with a password in
+ * armor that libkrb5 has not (in an ordinary cache's it needs nobody).
+ */
 static bool is_ours(struct mech_exchange *x, const struct kdc_req *req)
 {
 	krb5_principal p = NULL;
 	bool same = false;
 
-	if (!x->client || !req->has_client)
+	if (!x->client || !req->has_client || (x->password && !x->armor_ours))
 		return false;
 	if (mech_ap_princ_get(x->k5, &req->client, &p) == 0)
 		same = krb5_principal_compare(x->k5, p, x->client);
@@ -85,21 +88,24 @@ err_t ex_as_send(struct mech_exchange *x, const struct kdc_req *req, const krb5_
 	struct ex_pending *p = &x->pending;
 	krb5_data *copy = NULL;
 	struct kdc_pa pa;
+	bool fast;
 	err_t err;
 
+	fast = mech_kdc_pa_find(req->padata, KDC_PA_FX_FAST, &pa);
+	if (x->armor && !fast)
+		return err_set(KRB5KDC_ERR_PREAUTH_FAILED, "armor_ccache: libkrb5 made a request without "
+			       "FAST, which is not sent");
+	/* others' keys are libkrb5's, and so must be their armor */
 	if (!is_ours(x, req))
-		return 0;
+		return x->armor_ours ? ex_armor_others(x) : 0;
 	p->type = KDC_AS_REQ;
 	err = keep_copy(message->data, message->length, &p->asked, &p->asked_len);
 	if (!err)
 		err = ex_data_copy(message, &copy);
+	if (!err && fast)
+		err = ex_fast_send(x, &pa, req->body, message, copy);
 	if (!err && mech_kdc_pa_find(req->padata, KDC_PA_ENC_TIMESTAMP, &pa))
 		err = translate_timestamp(x, &pa, message->data, copy->data);
-	if (!err && mech_kdc_pa_find(req->padata, KDC_PA_FX_FAST, &pa))
-		err = ex_fast_send(x, &pa, message, copy);
-	else if (!err && x->armor)
-		err = err_set(KRB5KDC_ERR_PREAUTH_FAILED, "armor_ccache: libkrb5 made a request without "
-			      "FAST, which is not sent");
 	if (!err)
 		err = keep_copy(copy->data, copy->length, &p->sent, &p->sent_len);
 	if (!err) {

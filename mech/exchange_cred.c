@@ -53,15 +53,6 @@ err_t mech_exchange_move(struct mech_exchange *x, krb5_creds *creds)
 	return err;
 }
 
-err_t mech_exchange_adopt(struct mech_exchange *x, krb5_creds *creds)
-{
-	err_t err = mech_exchange_move(x, creds);
-
-	if (!err)
-		mech_exchange_keep(x, creds);
-	return err;
-}
-
 static err_t read_plain(const krb5_data *plain, struct ap_cred *msg)
 {
 	err_t err = mech_ap_cred_read(plain->data, plain->length, msg);

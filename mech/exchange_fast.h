@@ -1,8 +1,15 @@
 /*
- * AS exchanges in FAST (RFC 6113 5.4, 5.4.6): the armor is an ordinary cache's
- * ticket-granting ticket, whose key libkrb5 has too.  What it seals is opened
- * for the parts that the client's key makes: the encrypted challenge of either
- * side and the reply's key.  All keys made here are of class transient.
+ * AS exchanges in FAST (RFC 6113 5.4, 5.4.6): the armor is the ticket-granting
+ * ticket of an ordinary cache, whose key libkrb5 has too, or of a cache of
+ * surrogates.  What it seals is opened for the parts that the client's key
+ * makes, the encrypted challenge of either side and the reply's key; and sealed
+ * again where libkrb5 has another armor key than the KDC.  All keys made here
+ * are of class transient.
+ *
+ * In armor of surrogates a client may have a password, too: then its keys are
+ * made here as libkrb5 makes them.  Of a card's reply key nothing is known here,
+ * and under it lies the KDC's checksum over the request as it was sent, which
+ * libkrb5 holds against the request that it made (RFC 6806 11).
  */
 #ifndef GSSP11_EXCHANGE_FAST_H
 #define GSSP11_EXCHANGE_FAST_H
@@ -10,10 +17,10 @@
 #include "mech/exchange_int.h"
 
 /*
- * message is a request with this PA-FX-FAST, copy its octets: the challenge in
- * it becomes the real key's.  The armor key is pending from then on.
+ * message is a request with this body and PA-FX-FAST, copy its octets: armor
+ * and challenge become the real keys'.  The armor keys are pending from then on.
  */
-MUST err_t ex_fast_send(struct mech_exchange *x, const struct kdc_pa *fast,
+MUST err_t ex_fast_send(struct mech_exchange *x, const struct kdc_pa *fast, struct der_str body,
 			const krb5_data *message, krb5_data *copy);
 
 /*
@@ -26,6 +33,9 @@ MUST err_t ex_fast_recv(struct mech_exchange *x, const struct kdc_rep *rep, cons
 /* Hides what mixes keys in an error's PA-FX-FAST, too; *out is made where there is need. */
 MUST err_t ex_fast_error(struct mech_exchange *x, struct der_str padata, const krb5_data *reply,
 			 krb5_data **out);
+
+/* Refuses a client whose keys are not known here; ERR_UNSUPPORTED. */
+MUST err_t ex_armor_others(const struct mech_exchange *x);
 
 /* Readies a client's key for this; false, and a trace, where it gives no pseudo-random output. */
 bool ex_fast_able(struct ks_key *client);

@@ -80,7 +80,9 @@ static err_t find_client(struct step *s)
 	uint8_t *text = NULL;
 	size_t i, len = 0;
 
-	for (i = 0; i < s->x->n_keys && err == KRB5KRB_AP_ERR_BAD_INTEGRITY; i++) {
+	for (i = 0; err == KRB5KRB_AP_ERR_BAD_INTEGRITY; i++) {
+		if (i == s->x->n_keys && !ex_password_next(s->x))
+			break;
 		ks_key_unref(&s->from);
 		s->client = &s->x->keys[i];
 		err = reply_key(s, s->client->real, KS_OPEN, &s->from);
@@ -99,36 +101,74 @@ static err_t find_client(struct step *s)
 	return err;
 }
 
-/* The KDC's own challenge, and all of the response. */
-static err_t turn_response(struct step *s, const krb5_data *reply, krb5_data *copy)
+/* The armor key's checksum over the ticket: libkrb5 looks at its own. */
+static err_t turn_finished(const struct step *s)
 {
-	const struct ex_fast_turn t = { .from = s->client->real, .to = s->client->surrogate,
-					.pepper = "kdcchallengearmor", .usage = 55 };
-	const struct ks_plain plain = { .usage = 52, .p = s->text, .len = s->len };
-	struct ks_key *armor = s->x->pending.armor;
+	const struct kdc_fast_response *r = &s->response;
+	const struct der_str ticket = s->rep->ticket.whole;
+	const struct ex_pending *p = &s->x->pending;
+	uint8_t mac[64];
+	err_t err;
+
+	if (!r->has_finished || !s->x->armor_ours)
+		return 0;
+	if (r->cksumtype != ks_key_etype(p->armor)->cksumtype)
+		return err_set(KRB5_KDCREP_MODIFIED, "the KDC's checksum over the ticket is of another "
+			       "kind than the armor's");
+	err = ks_checksum_verify(p->armor, 53, ticket.p, ticket.len, r->cksum.p, r->cksum.len);
+	if (err == KRB5KRB_AP_ERR_BAD_INTEGRITY)
+		return err_set(KRB5_KDCREP_MODIFIED, "the ticket in the KDC's reply was altered");
+	if (!err)
+		err = ks_checksum(p->armor_as, 53, ticket.p, ticket.len, mac);
+	if (!err)
+		ex_overwrite(s->text, s->text, r->cksum, mac);
+	return err;
+}
+
+/* The KDC's own challenge. */
+static err_t turn_challenge(const struct step *s)
+{
+	struct ex_fast_turn t = { .from_armor = s->x->pending.armor,
+				  .to_armor = s->x->pending.armor_as,
+				  .pepper = "kdcchallengearmor", .usage = 55 };
 	struct kdc_pa pa;
-	err_t err = 0;
 
 	if (!mech_kdc_pa_find(s->response.padata, KDC_PA_ENCRYPTED_CHALLENGE, &pa))
 		return 0;
-	err = ex_fast_challenge(armor, &t, pa.value, s->text);
-	return err ? err : ex_fast_seal(armor, &plain, &s->enc, reply->data, copy->data);
+	t.from = s->client->real;
+	t.to = s->client->surrogate;
+	return ex_fast_challenge(&t, pa.value, s->text);
+}
+
+/* All of the response, for libkrb5. */
+static err_t turn_response(struct step *s, const struct ex_copy *c)
+{
+	const struct ks_plain plain = { .usage = 52, .p = s->text, .len = s->len };
+	err_t err;
+
+	err = turn_challenge(s);
+	if (!err)
+		err = turn_finished(s);
+	return err ? err : ex_fast_seal(s->x->pending.armor_as, &plain, &s->enc, c);
 }
 
 err_t ex_fast_recv(struct mech_exchange *x, const struct kdc_rep *rep, const krb5_data *reply,
 		   krb5_data *copy, struct ks_key **from, struct ks_key **to)
 {
+	const struct ex_copy c = { reply->data, copy->data };
 	struct step s = { .x = x, .rep = rep };
 	err_t err;
 
 	*from = *to = NULL;
 	err = open_response(&s);
 	if (!err)
+		err = ex_password_learn(x, s.response.padata);
+	if (!err)
 		err = take_strengthen(&s);
 	if (!err)
 		err = find_client(&s);
 	if (!err)
-		err = turn_response(&s, reply, copy);
+		err = turn_response(&s, &c);
 	if (!err)
 		err = reply_key(&s, s.client->surrogate, KS_SEAL, to);
 	if (!err)
@@ -139,16 +179,30 @@ err_t ex_fast_recv(struct mech_exchange *x, const struct kdc_rep *rep, const krb
 	return err;
 }
 
+/* What is in it for libkrb5; *turned: there is something to seal again. */
+static err_t read_error(struct mech_exchange *x, uint8_t *text, size_t len, bool *turned)
+{
+	struct kdc_fast_response response;
+
+	*turned = x->armor_ours;
+	/* what is not understood is libkrb5's to refuse */
+	if (mech_kdc_fast_response_read(text, len, &response))
+		return 0;
+	if (ex_pa_hide(response.padata, text, text))
+		*turned = true;
+	return ex_password_learn(x, response.padata);
+}
+
 /* What cannot be opened is libkrb5's to refuse, which checks it again. */
 err_t ex_fast_error(struct mech_exchange *x, struct der_str padata, const krb5_data *reply,
 		    krb5_data **out)
 {
 	struct ks_plain plain = { .usage = 52 };
-	struct kdc_fast_response response;
 	struct ap_encrypted enc;
 	uint8_t *text = NULL;
 	struct kdc_pa pa;
-	err_t err = 0;
+	bool turned;
+	err_t err;
 
 	if (!x->pending.armor || !mech_kdc_pa_find(padata, KDC_PA_FX_FAST, &pa) ||
 	    mech_kdc_fast_rep_read(pa.value, &enc))
@@ -156,14 +210,12 @@ err_t ex_fast_error(struct mech_exchange *x, struct der_str padata, const krb5_d
 	if (ex_fast_open(x->pending.armor, 52, &enc, &text, &plain.len))
 		return 0;
 	plain.p = text;
-	if (!mech_kdc_fast_response_read(text, plain.len, &response) &&
-	    ex_pa_hide(response.padata, text, text)) {
-		if (!*out)
-			err = ex_data_copy(reply, out);
-		if (!err)
-			err = ex_fast_seal(x->pending.armor, &plain, &enc, reply->data,
-					   (*out)->data);
-	}
+	err = read_error(x, text, plain.len, &turned);
+	if (!err && turned && !*out)
+		err = ex_data_copy(reply, out);
+	if (!err && turned)
+		err = ex_fast_seal(x->pending.armor_as, &plain, &enc,
+				   &(struct ex_copy){ reply->data, (*out)->data });
 	secret_wipe(text, plain.len);
 	free(text);
 	return err;

@@ -23,6 +23,7 @@ struct ex_ticket {
 	struct ks_surrogate surrogate;
 	bool made;                       /* here; else it is a cache's */
 	bool keep;
+	struct ks_key *key;              /* held here, and in no vault (exchange_held.c); or NULL */
 };
 
 /* Between a request and its reply. */
@@ -30,9 +31,11 @@ struct ex_pending {
 	int32_t type;                    /* KDC_AS_REQ, KDC_TGS_REQ; 0: nothing to translate */
 	krb5_context k5;
 	uint32_t nonce, options;
+	bool for_other;                  /* TGS: S4U2Self with PA-S4U-X509-USER */
 	struct ks_key *subkey;           /* TGS: what the reply is sealed with, */
 	struct ks_key *real;             /* or this, and libkrb5 waits for the other (on-token) */
-	struct ks_key *armor;            /* AS in FAST */
+	struct ks_key *armor;            /* AS in FAST: on the KDC's side, */
+	struct ks_key *armor_as;         /* and libkrb5's (the same, for an ordinary cache's armor) */
 	uint8_t *asked, *sent;           /* AS: as libkrb5 made it, and as it went */
 	size_t asked_len, sent_len;
 };
@@ -45,6 +48,10 @@ struct mech_exchange {
 	krb5_principal client;
 	krb5_keytab keytab;              /* of surrogates */
 	krb5_ccache armor;               /* what FAST takes its armor from; NULL: no FAST */
+	bool armor_ours;                 /* that is a cache of surrogates */
+	struct secret *password;         /* of a client whose tickets come in such armor, */
+	uint8_t *salts;                  /* and ETYPE-INFO2, as the KDC said it last */
+	size_t salts_len;
 	struct ex_client_key keys[EX_CLIENT_KEYS];
 	size_t n_keys;
 	krb5_ccache ccaches[EX_CCACHES];
@@ -52,6 +59,8 @@ struct mech_exchange {
 	size_t n_ccaches;
 	struct ex_ticket *tickets;
 	struct ex_pending pending;
+	enum { EX_STORE, EX_HOLD, EX_HOLD_FOR_USER } hold; /* what becomes of TGTs' keys */
+	bool x509_ignored;               /* the KDC does not know PA-S4U-X509-USER */
 	struct ks_key *forwarded;        /* of the ticket got last to be forwarded (on-token) */
 	struct ks_surrogate forwarded_as;
 };
@@ -64,6 +73,9 @@ void ex_pending_clear(struct ex_pending *p);
 MUST err_t ex_ticket_find(struct mech_exchange *x, struct der_str cipher, struct ex_ticket **out);
 MUST err_t ex_ticket_add(struct mech_exchange *x, struct der_str cipher,
 			 const struct ks_surrogate *s);
+/* The same for one whose key is held: a reference of its own is taken. */
+MUST err_t ex_ticket_hold(struct mech_exchange *x, struct der_str cipher,
+			  const struct ks_surrogate *s, struct ks_key *key);
 void ex_tickets_free(struct mech_exchange *x);
 
 /* ---- exchange_reply.c ---- */
@@ -84,19 +96,6 @@ struct ex_reply {
  * is stored on failure.
  */
 MUST err_t ex_reply_translate(struct mech_exchange *x, const struct ex_reply *r);
-
-/* ---- exchange_hidden.c: TGS requests where no key may be in memory ---- */
-
-/* Refuses what a subkey seals or signs: without one it cannot be said. */
-MUST err_t ex_hidden_check(const struct kdc_req *req, const struct ks_key *real);
-
-/* The authenticator without its subkey, sealed with the real key; the caller frees *cipher. */
-MUST err_t ex_hidden_seal(struct ks_key *real, const struct ap_authenticator *in,
-			  uint8_t **cipher, size_t *len);
-
-/* The AP-REQ around it; w is grown. */
-MUST err_t ex_hidden_write(const struct ap_req *in, const uint8_t *cipher, size_t len,
-			   struct wr *w);
 
 /* ---- exchange_as.c, exchange_tgs.c: NULL in *out: passes as it is ---- */
 

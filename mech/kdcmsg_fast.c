@@ -22,6 +22,18 @@ static struct der_str armor_field(struct der *d, unsigned n)
 	return value;
 }
 
+/* Checksum ::= SEQUENCE { cksumtype [0] Int32, checksum [1] OCTET STRING } */
+static struct der_str cksum_field(struct der *d, unsigned n, int32_t *type)
+{
+	struct der seq = der_field_seq(d, n);
+	struct der_str sum;
+
+	*type = der_field_int32(&seq, 0);
+	sum = der_field_content(&seq, 1, DER_OCTETS);
+	der_end(&seq);
+	return sum;
+}
+
 /* PA-FX-FAST-REQUEST ::= CHOICE { armored-data [0] SEQUENCE { armor [0] OPTIONAL,
  *   req-checksum [1] Checksum, enc-fast-req [2] EncryptedData } } */
 err_t mech_kdc_fast_req_read(struct der_str in, struct kdc_fast_req *out)
@@ -34,7 +46,7 @@ err_t mech_kdc_fast_req_read(struct der_str in, struct kdc_fast_req *out)
 	seq = der_field_seq(&d, 0);
 	der_end(&d);
 	out->armor = armor_field(&seq, 0);
-	(void)der_content(&seq, DER_CTX(1));
+	out->cksum = cksum_field(&seq, 1, &out->cksumtype);
 	mech_ap_encrypted_field(&seq, 2, &out->enc);
 	der_end(&seq);
 	return err;
@@ -75,6 +87,19 @@ err_t mech_kdc_fast_inner_read(const void *p, size_t len, struct kdc_req *out)
 	return err;
 }
 
+/* KrbFastFinished ::= SEQUENCE { timestamp [0], usec [1], crealm [2], cname [3],
+ *   ticket-checksum [4] Checksum } */
+static void finished_field(struct der *d, unsigned n, struct kdc_fast_response *out)
+{
+	struct der seq = der_field_seq(d, n);
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		(void)der_content(&seq, (uint8_t)DER_CTX(i));
+	out->cksum = cksum_field(&seq, 4, &out->cksumtype);
+	der_end(&seq);
+}
+
 /* KrbFastResponse ::= SEQUENCE { padata [0], strengthen-key [1] EncryptionKey OPTIONAL,
  *   finished [2] OPTIONAL, nonce [3] } */
 err_t mech_kdc_fast_response_read(const void *p, size_t len, struct kdc_fast_response *out)
@@ -94,9 +119,45 @@ err_t mech_kdc_fast_response_read(const void *p, size_t len, struct kdc_fast_res
 		out->key = der_field_content(&key, 1, DER_OCTETS);
 		der_end(&key);
 	}
-	if (der_is(&seq, DER_CTX(2)))
-		(void)der_content(&seq, DER_CTX(2));
+	out->has_finished = der_is(&seq, DER_CTX(2));
+	if (out->has_finished)
+		finished_field(&seq, 2, out);
 	(void)der_field_uint32(&seq, 3);
 	der_end(&seq);
 	return err;
+}
+
+err_t mech_kdc_salts_enter(const void *p, size_t len, struct der_str *list)
+{
+	struct der d, seq;
+	err_t err;
+
+	der_init(&d, p, len, &err);
+	seq = der_in(&d, DER_SEQUENCE);
+	der_end(&d);
+	*list = (struct der_str){ seq.rd.p, seq.rd.left };
+	return err;
+}
+
+/* ETYPE-INFO2-ENTRY ::= SEQUENCE { etype [0] Int32, salt [1] KerberosString OPTIONAL,
+ *   s2kparams [2] OCTET STRING OPTIONAL } */
+bool mech_kdc_salts_next(struct der_str *list, struct kdc_salt *out)
+{
+	struct der d, seq;
+	err_t err;
+
+	memset(out, 0, sizeof(*out));
+	if (!list->len)
+		return false;
+	der_init(&d, list->p, list->len, &err);
+	seq = der_in(&d, DER_SEQUENCE);
+	*list = (struct der_str){ d.rd.p, d.rd.left };
+	out->etype = der_field_int32(&seq, 0);
+	out->has_salt = der_is(&seq, DER_CTX(1));
+	if (out->has_salt)
+		out->salt = der_field_content(&seq, 1, DER_GENERALSTRING);
+	if (der_is(&seq, DER_CTX(2)))
+		out->params = der_field_content(&seq, 2, DER_OCTETS);
+	der_end(&seq);
+	return !err;
 }

@@ -7,6 +7,7 @@
 
 #include "keystore/card.h"
 #include "mech/apmsg_parts.h"
+#include "mech/exchange.h"
 #include "mech/fips.h"
 #include "mech/mech.h"
 #include "pkcs11/trace.h"
@@ -143,7 +144,7 @@ static err_t explain(krb5_context k5, const struct ks_card *card, krb5_error_cod
 }
 
 err_t mech_pkinit_fetch(krb5_context k5, const struct ks_conf *conf, const char *uri,
-			krb5_principal client, krb5_creds *creds)
+			krb5_principal client, const struct mech_terms *terms, krb5_creds *creds)
 {
 	krb5_enctype etypes[SETTINGS_ETYPES_MAX + 1];
 	krb5_get_init_creds_opt *opt = NULL;
@@ -158,8 +159,11 @@ err_t mech_pkinit_fetch(krb5_context k5, const struct ks_conf *conf, const char 
 		err = mech_krb5_err(k5, krb5_get_init_creds_opt_alloc(k5, &opt));
 	if (!err)
 		err = mech_fips_limit_initial(k5, conf->fips, opt, etypes);
+	if (!err && conf->armor_ccache)
+		err = mech_exchange_armor_opt(k5, conf->armor_ccache, opt);
 	if (err)
 		goto out;
+	mech_terms_apply(terms, opt);
 	ks_card_show(card);
 	code = ask(k5, client, opt, card, creds);
 	why = ks_card_hide(card);

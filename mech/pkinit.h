@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "keystore/conf.h"
+#include "mech/terms.h"
 #include "pkcs11/err.h"
 
 /*
@@ -20,18 +21,20 @@ MUST err_t mech_pkinit_client(krb5_context k5, const char *uri, krb5_const_princ
 			      krb5_principal *out);
 
 /*
- * What must be so before a card is asked for anything: a session token is set,
+ * What must be so before a card is terms for anything: a session token is set,
  * and policy lets session keys pass through host memory.  ERR_CONFIG,
  * ERR_POLICY.
  */
 MUST err_t mech_pkinit_allowed(const struct ks_conf *conf);
 
 /*
- * One AS exchange.  creds has a true session key afterwards, which the caller
+ * One AS exchange, in FAST where armor_ccache is set (the caller's exchange has
+ * that armor).  creds has a true session key afterwards, which the caller
  * moves to the vault at once.  k5 is used for nothing else: libkrb5 keeps the
  * identity in it.
  */
 MUST err_t mech_pkinit_fetch(krb5_context k5, const struct ks_conf *conf, const char *uri,
-			     krb5_principal client, krb5_creds *creds);
+			     krb5_principal client, const struct mech_terms *terms,
+			     krb5_creds *creds);
 
 #endif

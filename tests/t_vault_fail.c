@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,17 +33,13 @@ static void rule(const char *name, unsigned skip, int count, const char *rv)
 
 static void open_token(void)
 {
-	char *path = box_shim(), *uri = NULL;
+	char *uri = box_shim_uri(box);
 	struct ks_conf conf = { .module_init = box->module_init ? strdup(box->module_init) : NULL,
 				.state_dir = box_path("state") };
 
-	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", box->bare, path,
-		     box->pin_file) < 0)
-		exit(99);
 	NEED(ks_conf_open_token(&conf, uri, true, &tok) == 0);
 	ks_conf_fini(&conf);
 	free(uri);
-	free(path);
 }
 
 static err_t store(int64_t after, struct ks_surrogate *s)
@@ -234,28 +229,21 @@ static void cost(void)
 	clean();
 }
 
+static void run_all(void)
+{
+	open_token();
+	cost();
+	store_once("31");
+	store_killed();
+	store_full();
+	lost();
+}
+
 static void run_token(const char *name)
 {
-	int status = -1;
-	pid_t pid;
-
 	box = box_token(name);
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("");
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		open_token();
-		cost();
-		store_once("31");
-		store_killed();
-		store_full();
-		lost();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT(box_child(run_all));
 }
 
 static void test_softhsm(void)

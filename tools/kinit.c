@@ -17,7 +17,7 @@
 #include "keystore/card.h"
 #include "keystore/ccache.h"
 #include "pkcs11/secret.h"
-#include "tools/tool.h"
+#include "tools/kinit.h"
 
 /* What gets the tickets. */
 struct source {
@@ -25,17 +25,15 @@ struct source {
 	struct secret *password;
 };
 
-static int gss_failed(const char *what, OM_uint32 minor)
+static void add(gss_key_value_set_desc *store, const char *key, const char *value)
 {
-	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
-	OM_uint32 ignored, more = 0;
+	if (value)
+		store->elements[store->count++] = (gss_key_value_element_desc){ key, value };
+}
 
-	gss_display_status(&ignored, minor, GSS_C_MECH_CODE, (gss_OID)gss_mech_krb5, &more, &text);
-	say("%s: %s", what, text.length ? printable(text.value) : "unknown error");
-	if (text.length && strstr(text.value, "Unknown Key table type"))
-		say("the GSS-API module is not registered: see gss-pkcs11(7), or set GSS_MECH_CONFIG");
-	gss_release_buffer(&ignored, &text);
-	return TOOL_FAILED;
+static const char *answer(const struct tool *t, unsigned yes, unsigned no)
+{
+	return t->o.given & yes ? "true" : t->o.given & no ? "false" : NULL;
 }
 
 /* Into a private cache, so that a failure leaves what is there as it is. */
@@ -43,19 +41,23 @@ static OM_uint32 acquire(const struct tool *t, OM_uint32 *minor, const struct so
 			 gss_name_t name, gss_cred_id_t *cred)
 {
 	char ccache[64];
-	gss_key_value_element_desc elems[] = { { s->key, t->uri }, { "ccache", ccache } };
-	gss_key_value_set_desc store = { 2, elems };
-	gss_OID_set mechs = (gss_OID_set)gss_mech_set_krb5;
-	gss_buffer_desc text;
+	gss_key_value_element_desc elems[8];
+	gss_key_value_set_desc store = { 0, elems };
 
-	if (s->password) {
-		text = (gss_buffer_desc){ s->password->len, s->password->data };
-		return gss_acquire_cred_with_password(minor, name, &text, 0, mechs, GSS_C_INITIATE,
-						      cred, NULL, NULL);
-	}
+	/* a password's tickets come into a cache of their own anyway */
+	if (s->password)
+		add(&store, "password", (const char *)s->password->data);
 	snprintf(ccache, sizeof(ccache), "MEMORY:gssp11-kinit-%ld", (long)getpid());
-	return gss_acquire_cred_from(minor, name, 0, mechs, GSS_C_INITIATE, &store, cred, NULL,
-				     NULL);
+	if (!s->password) {
+		add(&store, s->key, t->uri);
+		add(&store, "ccache", ccache);
+	}
+	add(&store, "ticket_lifetime", t->o.life);
+	add(&store, "renew_lifetime", t->o.renew_life);
+	add(&store, "forwardable", answer(t, OPT_FORWARD, OPT_NO_FORWARD));
+	add(&store, "proxiable", answer(t, OPT_PROXY, OPT_NO_PROXY));
+	return gss_acquire_cred_from(minor, name, 0, (gss_OID_set)gss_mech_set_krb5,
+				     GSS_C_INITIATE, &store, cred, NULL, NULL);
 }
 
 static OM_uint32 get_tickets(const struct tool *t, OM_uint32 *minor, const struct source *s,
@@ -281,6 +283,21 @@ static int find_source(struct tool *t, struct source *s)
 	return t->o.n_args ? ask_password(t, s) : which_keytab();
 }
 
+static int check_flags(const struct tool *t)
+{
+	const unsigned both[] = { OPT_FORWARD | OPT_NO_FORWARD, OPT_PROXY | OPT_NO_PROXY };
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if ((t->o.given & both[i]) == both[i]) {
+			say("--%s and --not-%s: which shall it be?", i ? "proxiable" : "forwardable",
+			    i ? "proxiable" : "forwardable");
+			return TOOL_USAGE;
+		}
+	}
+	return TOOL_OK;
+}
+
 int kinit(struct tool *t)
 {
 	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
@@ -289,7 +306,11 @@ int kinit(struct tool *t)
 	int status;
 
 	prompt_register();
-	status = find_source(t, &s);
+	if (t->o.given & (OPT_RENEW | OPT_VALIDATE))
+		return kinit_again(t);
+	status = check_flags(t);
+	if (status == TOOL_OK)
+		status = find_source(t, &s);
 	if (status != TOOL_OK)
 		return status;
 	if (GSS_ERROR(get_tickets(t, &minor, &s, &cred))) {

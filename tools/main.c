@@ -38,8 +38,12 @@ static const struct command commands[] = {
 	  "certificate names, unless PRINCIPAL is given.  With neither keytab nor card it is\n"
 	  "PRINCIPAL's password that is asked for.  Session keys go to the session token, or\n"
 	  "else the keytab's, and the cache holds references to them.  The GSS-API module does\n"
-	  "it: it must be registered.\n",
-	  OPT_CCACHE | OPT_KEYTAB | OPT_IDENTITY | OPT_K | OPT_HELP, 0, 1, kinit },
+	  "it: it must be registered.\n"
+	  "With --renew the ticket that is in the cache is renewed instead: the one of PRINCIPAL,\n"
+	  "or of --ccache, or the usual one.\n",
+	  OPT_CCACHE | OPT_KEYTAB | OPT_IDENTITY | OPT_K | OPT_HELP | OPT_LIFE | OPT_RENEW_LIFE |
+	  OPT_FORWARD | OPT_NO_FORWARD | OPT_PROXY | OPT_NO_PROXY | OPT_RENEW | OPT_VALIDATE,
+	  0, 1, kinit },
 	{ "adopt", "", "[CCACHE]",
 	  "move the keys of a credential cache to a token",
 	  "The cache then holds references in their place.  On failure it is as it was.\n",

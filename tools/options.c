@@ -26,6 +26,14 @@ static const struct option_row rows[] = {
 	{ "keytab", "URI", 't', OPT_KEYTAB, "the client keytab (default: the usual one)" },
 	{ "identity", "URI", 'X', OPT_IDENTITY, "a certificate on a card: pkcs11:token=LABEL;id=%01" },
 	{ "use-keytab", NULL, 'k', OPT_K, "with a client keytab, and nothing else" },
+	{ "lifetime", "TIME", 'l', OPT_LIFE, "of the tickets, such as 8h" },
+	{ "renewable-life", "TIME", 'r', OPT_RENEW_LIFE, "how long they can be renewed, such as 7d" },
+	{ "forwardable", NULL, 'f', OPT_FORWARD, "tickets that may be forwarded" },
+	{ "not-forwardable", NULL, 'F', OPT_NO_FORWARD, "tickets that may not" },
+	{ "proxiable", NULL, 'p', OPT_PROXY, "proxiable tickets" },
+	{ "not-proxiable", NULL, 'P', OPT_NO_PROXY, "tickets that are not" },
+	{ "renew", NULL, 'R', OPT_RENEW, "renew the ticket in the cache" },
+	{ "validate", NULL, 'v', OPT_VALIDATE, "validate the postdated ticket in the cache" },
 	{ "remove-file", NULL, 0, OPT_REMOVE_FILE, "overwrite and remove FILE afterwards" },
 	{ "dry-run", NULL, 0, OPT_DRY_RUN, "only say what would be done" },
 	{ "yes", NULL, 0, OPT_YES, "do not ask" },
@@ -110,10 +118,26 @@ static int parse_age(struct options *o, const char *arg)
 	return TOOL_OK;
 }
 
+/* As libkrb5 reads it. */
+static int parse_time(const struct option_row *row, const char *arg, const char **out)
+{
+	char *copy = strdup(arg);
+	krb5_deltat t = 0;
+	bool good = copy && !krb5_string_to_deltat(copy, &t) && t > 0;
+
+	free(copy);
+	*out = arg;
+	if (good)
+		return TOOL_OK;
+	say("--%s %s: write a time such as 90m, 10h or 7d", row->name, printable(arg));
+	return TOOL_USAGE;
+}
+
 static int take(struct options *o, const struct option_row *row, const char *arg)
 {
 	if (o->given & row->bit & (OPT_TOKEN | OPT_USE | OPT_KVNO | OPT_ENCTYPE | OPT_OWNER |
-				   OPT_OLDER_THAN | OPT_CCACHE | OPT_KEYTAB | OPT_AS | OPT_IDENTITY)) {
+				   OPT_OLDER_THAN | OPT_CCACHE | OPT_KEYTAB | OPT_AS | OPT_IDENTITY |
+				   OPT_LIFE | OPT_RENEW_LIFE)) {
 		say("--%s is given twice", row->name);
 		return TOOL_USAGE;
 	}
@@ -145,6 +169,10 @@ static int take(struct options *o, const struct option_row *row, const char *arg
 		return parse_enctype(o, arg);
 	case OPT_OLDER_THAN:
 		return parse_age(o, arg);
+	case OPT_LIFE:
+		return parse_time(row, arg, &o->life);
+	case OPT_RENEW_LIFE:
+		return parse_time(row, arg, &o->renew_life);
 	default:
 		return TOOL_OK;
 	}

@@ -23,6 +23,9 @@ enum {
 	OPT_YES = 32, OPT_REMOVE_FILE = 64, OPT_KVNO = 128, OPT_ENCTYPE = 256,
 	OPT_HELP = 512, OPT_VERSION = 1024, OPT_OLDER_THAN = 2048, OPT_CCACHE = 4096,
 	OPT_KEYTAB = 8192, OPT_K = 16384,
+	OPT_LIFE = 1 << 21, OPT_RENEW_LIFE = 1 << 22, OPT_FORWARD = 1 << 23,
+	OPT_NO_FORWARD = 1 << 24, OPT_PROXY = 1 << 25, OPT_NO_PROXY = 1 << 26,
+	OPT_RENEW = 1 << 27, OPT_VALIDATE = 1 << 28,
 	OPT_IDENTITY = 524288,
 	OPT_AS = 65536, OPT_CSV = 131072,
 	OPT_URI = 262144,        /* no option: the first argument is the token */
@@ -32,7 +35,7 @@ enum {
 
 struct options {
 	unsigned given;          /* OPT_ bits */
-	const char *token, *owner, *as, *ccache, *keytab, *identity;
+	const char *token, *owner, *as, *ccache, *keytab, *identity, *life, *renew_life;
 	unsigned use;            /* KS_USE_ bits */
 	uint32_t kvno;
 	krb5_enctype etype;
