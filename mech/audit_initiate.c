@@ -34,9 +34,9 @@ void mech_audit_initiate_failed(const struct initiate *t, err_t err)
 
 void mech_audit_answer_failed(const struct mech_ctx *c, err_t err)
 {
+	const struct ks_key *k = c->initiator_key ? c->initiator_key : c->session_key;
 	struct ks_audit_event e = of_initiate(c, "initiate");
 
 	e.detail = "the acceptor's answer";
-	mech_audit_note(c->initiator_key ? ks_key_token(c->initiator_key) : NULL, &e,
-			mech_audit_who(c), err);
+	mech_audit_note(k ? ks_key_token(k) : NULL, &e, mech_audit_who(c), err);
 }

@@ -91,7 +91,7 @@ static krb5_error_code scan(struct mech_choice *c, krb5_const_principal want)
 		krb5_free_principal(c->k5, p);
 		return code;
 	}
-	if (c->keytab)
+	if (can_fill(c))
 		read_refresh(c);
 	krb5_free_principal(c->k5, c->client);
 	c->client = p;

@@ -8,12 +8,14 @@
 #define GSSP11_CHOICE_H
 
 #include "keystore/keytab.h"
+#include "mech/terms.h"
 #include "mech/name.h"
 
 struct mech_choice {
 	krb5_context k5;             /* borrowed; no call into the mechanism layer meanwhile */
 	struct ks_keytab *keytab;    /* client keytab on a token, or NULL; borrowed */
 	const char *identity;        /* URI of a card to get tickets with, or NULL; borrowed */
+	struct mech_terms terms;     /* of those tickets */
 	krb5_ccache cc;              /* may be empty where keytab or card can fill it */
 	krb5_principal client;
 	krb5_timestamp expire;       /* of what is in cc; 0: nothing is */
@@ -52,8 +54,8 @@ void mech_choice_look_again(struct mech_choice *c);
  * Gets initial tickets with the keytab where there are none, or they are past
  * half their life, or about to expire.  Failing to renew what has not expired
  * is no error, and is not tried again for 30 seconds.
- * With a card: where there are none, or those that came from a card have
- * expired and nobody needs to be asked for a PIN.
+ * With a card the same, but renewed are only tickets that came from it, where
+ * nobody needs to be asked for a PIN; and failing is an error once they have expired.
  */
 MUST err_t mech_choice_fill(struct mech_choice *c);
 

@@ -9,6 +9,7 @@
 #include "keystore/card.h"
 #include "keystore/ccache.h"
 #include "keystore/conf.h"
+#include "keystore/probe.h"
 #include "mech/exchange.h"
 #include "mech/fips.h"
 #include "mech/pkinit.h"
@@ -69,28 +70,22 @@ static err_t open_exchange(struct fetch *f)
 	err = krb5_init_context(&f->k5);
 	if (!err)
 		err = mech_exchange_open(f->k5, f->tok, on_token, &f->x);
-	return err ? err : mech_exchange_fips(f->x, f->conf.fips);
+	if (!err)
+		err = mech_exchange_fips(f->x, f->conf.fips);
+	/* FAST where it is configured, and then nothing less */
+	if (!err && f->conf.armor_ccache)
+		err = mech_exchange_armor(f->x, f->conf.armor_ccache);
+	return err;
 }
 
 static err_t ask_with_card(struct fetch *f, const struct mech_choice *c)
 {
 	err_t err;
 
-	err = mech_pkinit_fetch(f->k5, &f->conf, c->identity, c->client, &f->creds);
+	err = mech_exchange_armor_card(f->x);
+	if (!err)
+		err = mech_pkinit_fetch(f->k5, &f->conf, c->identity, c->client, &c->terms, &f->creds);
 	return err ? err : mech_exchange_move(f->x, &f->creds);
-}
-
-/* FAST where it is configured, and then nothing less. */
-static err_t set_armor(struct fetch *f, krb5_get_init_creds_opt *opt)
-{
-	krb5_error_code code;
-
-	if (!f->conf.armor_ccache)
-		return 0;
-	code = krb5_get_init_creds_opt_set_fast_ccache_name(f->k5, opt, f->conf.armor_ccache);
-	if (!code)
-		code = krb5_get_init_creds_opt_set_fast_flags(f->k5, opt, KRB5_FAST_REQUIRED);
-	return mech_krb5_err(f->k5, code);
 }
 
 static err_t ask_with_keytab(struct fetch *f, const struct mech_choice *c)
@@ -101,17 +96,16 @@ static err_t ask_with_keytab(struct fetch *f, const struct mech_choice *c)
 	krb5_error_code code;
 	err_t err;
 
-	err = f->conf.armor_ccache ? mech_exchange_armor(f->x, f->conf.armor_ccache) : 0;
-	if (!err)
-		err = mech_exchange_client(f->x, c->keytab, c->client, &surrogates);
+	err = mech_exchange_client(f->x, c->keytab, c->client, &surrogates);
 	if (err)
 		return err;
 	code = krb5_get_init_creds_opt_alloc(f->k5, &opt);
 	if (code)
 		return mech_krb5_err(f->k5, code);
 	err = mech_fips_limit_initial(f->k5, f->conf.fips, opt, etypes);
-	if (!err)
-		err = set_armor(f, opt);
+	if (!err && f->conf.armor_ccache)
+		err = mech_exchange_armor_opt(f->k5, f->conf.armor_ccache, opt);
+	mech_terms_apply(&c->terms, opt);
 	if (!err)
 		err = mech_krb5_err(f->k5, krb5_get_init_creds_keytab(f->k5, &f->creds, c->client,
 								      surrogates, 0, NULL, opt));
@@ -127,7 +121,6 @@ static krb5_timestamp half_life(const krb5_ticket_times *t)
 	return later(start, ((uint32_t)t->endtime - (uint32_t)start) / 2);
 }
 
-/* Tickets of a card are not renewed before they have expired. */
 static err_t fill_memory(struct fetch *f, const char *card)
 {
 	krb5_error_code code = 0;
@@ -141,8 +134,9 @@ static err_t fill_memory(struct fetch *f, const char *card)
 		err = ks_ccache_mark(f->k5, f->to, f->tok);
 	if (err)
 		return err;
-	code = card ? mech_choice_note_card(f->k5, f->to, card)
-		    : note_refresh(f->k5, f->to, half_life(&f->creds.times));
+	code = note_refresh(f->k5, f->to, half_life(&f->creds.times));
+	if (!code && card)
+		code = mech_choice_note_card(f->k5, f->to, card);
 	if (!code)
 		code = krb5_cc_store_cred(f->k5, f->to, &f->creds);
 	return mech_krb5_err(f->k5, code);
@@ -201,14 +195,18 @@ static bool is_due(struct mech_choice *c)
 	return true;
 }
 
-/* Expired, from a card, and got anew without a question. */
+/* The same for tickets that came from this card, and are got anew without a question. */
 static bool is_due_with_card(struct mech_choice *c)
+{
+	return ks_card_unattended(c->identity) &&
+	       mech_choice_of_card(c->k5, c->cc, c->identity) && is_due(c);
+}
+
+static bool has_expired(const struct mech_choice *c)
 {
 	krb5_timestamp now;
 
-	return !krb5_timeofday(c->k5, &now) && !is_before(now, c->expire) &&
-	       ks_card_unattended(c->identity) &&
-	       mech_choice_of_card(c->k5, c->cc, c->identity);
+	return !krb5_timeofday(c->k5, &now) && !is_before(now, c->expire);
 }
 
 static err_t where_to(struct fetch *f, const struct mech_choice *c)
@@ -222,6 +220,10 @@ static err_t where_to(struct fetch *f, const struct mech_choice *c)
 		err = ks_conf_session_token(&f->conf, &f->tok);
 	if (!err && !f->tok)
 		f->tok = ks_token_ref(ks_keytab_token(c->keytab));
+	/* what would not be used is not asked for */
+	if (!err)
+		err = ks_exposure_check_initiator(f->tok, f->conf.exposure == KS_CONF_ON_TOKEN,
+						  !f->conf.subkey_optional);
 	return err;
 }
 
@@ -260,7 +262,8 @@ err_t mech_choice_fill(struct mech_choice *c)
 	if (c->expire && !(c->keytab ? is_due(c) : is_due_with_card(c)))
 		return 0;
 	err = fetch_in_turn(c);
-	if (!err || !c->expire || !c->keytab)
+	/* without its card an expired ticket has a better reason to tell than that it has expired */
+	if (!err || !c->expire || (!c->keytab && has_expired(c)))
 		return err;
 	trace("initiator: tickets could not be renewed: %s", err_text(err) ? err_text(err) : "");
 	return 0;

@@ -95,7 +95,7 @@ static err_t keep(struct mech_choice *ch, struct mech_cred *c)
 OM_uint32 mech_cred_card(OM_uint32 *minor, struct mech_cred *c, const struct mech_wish *w,
 			 const char *uri, bool named)
 {
-	struct mech_choice ch = { .identity = uri };
+	struct mech_choice ch = { .identity = uri, .terms = w->terms };
 	bool chosen = false;
 	err_t err;
 

@@ -45,7 +45,8 @@ struct mech_ctx {
 	krb5_timestamp authtime;
 
 	/*
-	 * Per-message keys: acceptor_key if it was asserted, else initiator_key.
+	 * Per-message keys: acceptor_key if it was asserted, else initiator_key, which is not
+	 * there where the token could not send one (subkey = optional).
 	 * session_key is there only while an AP-REP is awaited, and with an acceptor's keep_raw.
 	 */
 	struct ks_key *session_key, *initiator_key, *acceptor_key;

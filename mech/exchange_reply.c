@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mech/exchange_int.h"
+#include "mech/exchange_s4u.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -14,7 +14,7 @@ struct step {
 	struct ks_opened part;
 	struct kdc_enc_rep enc;
 	struct ks_surrogate surrogate;
-	bool stored;
+	bool stored, held;
 };
 
 static err_t open_part(struct step *s)
@@ -101,7 +101,9 @@ static err_t hold(struct step *s)
 	struct mech_exchange *x = s->x;
 	err_t err;
 
-	err = ks_part_pass_on(s->r->from, &in, &s->part);
+	err = ks_fips_check(x->fips, s->part.key_etype, "the session key of a ticket to forward");
+	if (!err)
+		err = ks_part_pass_on(s->r->from, &in, &s->part);
 	if (!err)
 		err = ks_surrogate_random(x->tok, s->part.key_etype, &s->surrogate);
 	if (err)
@@ -116,9 +118,13 @@ static err_t hold(struct step *s)
 static err_t store(struct step *s)
 {
 	enum ks_vault_kind kind = KS_VAULT_SERVICE;
+	const bool tgs = is_tgs(&s->enc.server);
 	err_t err;
 
-	if (is_tgs(&s->enc.server))
+	s->held = tgs && s->x->hold != EX_STORE;
+	if (s->held)
+		return ex_held_take(s->x, s->part.key, &s->surrogate);
+	if (tgs)
 		kind = KS_VAULT_TGT;
 	else if (s->enc.flags & KDC_FLAG_FORWARDABLE)
 		kind = KS_VAULT_FORWARDING;
@@ -163,7 +169,9 @@ err_t ex_reply_translate(struct mech_exchange *x, const struct ex_reply *r)
 		err = r->forward ? hold(&s) : store(&s);
 	if (!err)
 		err = seal(&s);
-	if (!err && !r->forward)
+	if (!err && s.held)
+		err = ex_ticket_hold(x, r->rep->ticket.enc.cipher, &s.surrogate, s.part.key);
+	else if (!err && !r->forward)
 		err = ex_ticket_add(x, r->rep->ticket.enc.cipher, &s.surrogate);
 	if (err && s.stored && ks_vault_destroy(x->tok, &s.surrogate))
 		trace("kdc: a session key of a failed exchange stays until it expires");

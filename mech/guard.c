@@ -85,8 +85,9 @@ OM_uint32 mech_guard_receive(OM_uint32 *minor, const struct mech_ctx *c, uint16_
 	g->key = g->h.flags & MECH_ACCEPTOR_SUBKEY && c->acceptor_key ? c->acceptor_key
 									: c->initiator_key;
 	if (!g->key)
-		return mech_fail(minor, GSS_S_FAILURE,
-				 err_set(ERR_INTERNAL, "no key for a received message token"));
+		return mech_fail(minor, GSS_S_BAD_SIG,
+				 err_set(KRB5KRB_AP_ERR_BAD_INTEGRITY, "message token is not under the "
+					 "acceptor's subkey, and this context has no other"));
 	g->etype = ks_key_etype(g->key);
 	g->usage = usage_of(id, by_acceptor);
 	return GSS_S_COMPLETE;

@@ -21,7 +21,16 @@
 /* A policy that the token cannot keep is said before a KDC hears of it. */
 static err_t check_policy(const struct initiate *t)
 {
-	return ks_exposure_check_initiator(t->i->tok, t->i->conf.exposure == KS_CONF_ON_TOKEN);
+	const bool mutual = t->a->req_flags & (GSS_C_MUTUAL_FLAG | GSS_C_DCE_STYLE);
+	const bool optional = t->i->conf.subkey_optional;
+	err_t err;
+
+	err = ks_exposure_check_initiator(t->i->tok, t->i->conf.exposure == KS_CONF_ON_TOKEN,
+					  !optional || !mutual);
+	if (err && optional && !mutual)
+		err = err_prefix(err, "subkey = optional goes without a subkey only with mutual "
+				 "authentication, for then the acceptor makes one");
+	return err;
 }
 
 /* A copy of the enctypes that the credential is limited to, or NULL; and its other option. */

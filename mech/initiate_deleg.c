@@ -6,6 +6,7 @@
  */
 #include "mech/initiate_steps.h"
 
+#include "keystore/probe.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
@@ -35,7 +36,10 @@ static err_t forward(struct initiate *t)
 	krb5_data plain = { 0 };
 	err_t err;
 
-	err = mech_initiate_exchange(t);
+	/* subkey = optional lets contexts come about where this cannot be had */
+	err = ks_exposure_check_initiator(t->i->tok, hidden(t), true);
+	if (!err)
+		err = mech_initiate_exchange(t);
 	if (!err)
 		err = fetch(t, &plain);
 	if (!err)
@@ -48,6 +52,15 @@ static err_t forward(struct initiate *t)
 	return err;
 }
 
+/*
+ * A reason of this module's own, its policy or the token: that is not a wish which
+ * a KDC has not granted, and who asked in so many words is not left to believe so.
+ */
+static bool is_forbidden(const struct initiate *t, err_t err)
+{
+	return t->a->req_flags & GSS_C_DELEG_FLAG && err >= ERR_BASE && err < ERR_END;
+}
+
 err_t mech_initiate_delegate(struct initiate *t)
 {
 	OM_uint32 *flags = &t->ctx->flags;
@@ -58,6 +71,10 @@ err_t mech_initiate_delegate(struct initiate *t)
 	if (!(*flags & GSS_C_DELEG_FLAG))
 		return 0;
 	err = forward(t);
+	if (is_forbidden(t, err))
+		return err_prefix(err, "the delegation asked for (GSS_C_DELEG_FLAG) is refused; ask "
+				  "without it, or mend this: the key of a ticket to forward may not "
+				  "leave, or is not there");
 	if (err) {
 		trace("initiate: nothing is delegated: %s", err_text(err) ? err_text(err) : "?");
 		*flags &= ~(OM_uint32)(GSS_C_DELEG_FLAG | GSS_C_DELEG_POLICY_FLAG);

@@ -67,10 +67,11 @@ static err_t take_apart(const struct mech_ctx *c, const gss_buffer_desc *in, str
 
 static err_t open_part(struct mech_ctx *c, struct der_str body, struct ks_opened *part)
 {
+	const struct ks_key *mine = c->initiator_key ? c->initiator_key : c->session_key;
 	struct ks_cipher sealed = {
 		.usage = USAGE_AP_REP,
 		/* as the first call's policy was */
-		.on_token = ks_key_exposure(c->initiator_key) == KS_ON_TOKEN
+		.on_token = ks_key_exposure(mine) == KS_ON_TOKEN
 	};
 	struct ap_encrypted enc;
 	err_t err;
@@ -85,7 +86,7 @@ static err_t open_part(struct mech_ctx *c, struct der_str body, struct ks_opened
 	sealed.p = enc.cipher.p;
 	sealed.len = enc.cipher.len;
 	err = ks_part_open(c->session_key, KS_ENC_AP_REP_PART, &sealed,
-			   ks_key_token(c->initiator_key), part);
+			   ks_key_token(mine), part);
 	return err ? err_prefix(err, "the acceptor's AP-REP does not open") : 0;
 }
 
@@ -103,6 +104,10 @@ static err_t check_part(const struct mech_ctx *c, const struct ks_opened *part,
 		err = ks_fips_check(c->fips, rep->subkey_etype, "the acceptor's subkey");
 	if (err)
 		return err;
+	if (!rep->subkey_etype && !c->initiator_key)
+		return err_set(ERR_POLICY, "subkey = optional: neither side made a subkey, and the "
+			       "ticket's session key alone does not protect messages: use a token that "
+			       "can send one (\"gssp11 doctor\")");
 	if (rep->subkey_etype && !part->key)
 		return err_set(KRB5_NOPERM_ETYPE, "the acceptor's subkey has enctype %d, which this "
 			       "module does not do: see default_tgs_enctypes in krb5.conf",

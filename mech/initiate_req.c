@@ -121,18 +121,39 @@ static err_t put_checksum(struct initiate *t, struct wr *w)
 	return err ? err : mech_cksum_write(w, &sum, cred);
 }
 
-/* The subkey is of the session key's enctype; its octets fill the hole on the token's side. */
-static err_t make_secrets(struct initiate *t)
+/*
+ * The subkey is of the session key's enctype; its octets fill the hole on the token's side.
+ * Without one the acceptor's must come: under the session key itself messages of one context
+ * could be played into another with the same ticket, whose numbers are all that tells them apart.
+ */
+static err_t make_subkey(struct initiate *t)
 {
 	struct mech_ctx *c = t->ctx;
 	const int32_t etype = ks_key_etype(c->session_key)->id;
 	const bool hidden = t->i->conf.exposure == KS_CONF_ON_TOKEN;
-	krb5_int32 usec;
-	uint32_t seq;
 	err_t err;
 
 	err = hidden ? ks_key_generate_hidden(t->i->tok, etype, &c->initiator_key)
 		     : ks_key_generate(t->i->tok, etype, &c->initiator_key);
+	if (err == ERR_POLICY && t->i->conf.subkey_optional && c->flags & GSS_C_MUTUAL_FLAG) {
+		trace("initiate: no subkey is sent, the acceptor's must come (subkey = optional): %s",
+		      err_text(err));
+		return 0;
+	}
+	if (!err)
+		trace("initiate: a subkey of enctype %d was made for the context, exposure %s",
+		      (int)etype, hidden ? "on-token" : "transient");
+	return err;
+}
+
+static err_t make_secrets(struct initiate *t)
+{
+	struct mech_ctx *c = t->ctx;
+	krb5_int32 usec;
+	uint32_t seq;
+	err_t err;
+
+	err = make_subkey(t);
 	if (!err)
 		err = mech_seq_random(&seq);
 	if (!err)
@@ -141,8 +162,6 @@ static err_t make_secrets(struct initiate *t)
 		return err;
 	c->send_seq = seq;
 	c->cusec = usec;
-	trace("initiate: a subkey of enctype %d was made for the context, exposure %s", (int)etype,
-	      hidden ? "on-token" : "transient");
 	return 0;
 }
 
@@ -156,7 +175,8 @@ static err_t seal(struct initiate *t, const struct ap_authenticator *au, struct 
 	err_t err = 0;
 
 	wr_init_grow(&w, AUTH_MAX);
-	mech_ap_authenticator_write(&w, au, ks_key_etype(c->initiator_key)->key_len, &plain.at);
+	mech_ap_authenticator_write(&w, au, plain.hole ? ks_key_etype(plain.hole)->key_len : 0,
+				    &plain.at);
 	if (w.bad)
 		err = err_set(ENOMEM, "out of memory making an authenticator");
 	plain.p = w.base;
@@ -175,7 +195,8 @@ static err_t put_authenticator(struct initiate *t, struct wr *cipher)
 	struct mech_ctx *c = t->ctx;
 	struct ap_authenticator au = {
 		.has_cksum = true, .cksumtype = CKSUM_8003, .cusec = c->cusec, .ctime = c->ctime,
-		.subkey_etype = ks_key_etype(c->initiator_key)->id, .seq = (uint32_t)c->send_seq,
+		.subkey_etype = c->initiator_key ? ks_key_etype(c->initiator_key)->id : 0,
+		.seq = (uint32_t)c->send_seq,
 	};
 	struct wr parts, sum, list;
 	err_t err;

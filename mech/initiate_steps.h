@@ -65,11 +65,18 @@ MUST err_t mech_initiate_context(struct initiate *t);    /* what the ticket says
 /* Opens the KDC translation unless it is: ERR_POLICY, ERR_KEY_ABSENT. */
 MUST err_t mech_initiate_exchange(struct initiate *t);
 
-/* initiate_deleg.c: a forwarded ticket; what fails is not delegated, as RFC 2743 1.2.9 has it. */
+/*
+ * initiate_deleg.c: a forwarded ticket; what KDC or ticket do not allow is not
+ * delegated, as RFC 2743 1.2.9 has it.  ERR_ codes where policy or token forbid it
+ * and GSS_C_DELEG_FLAG itself was asked for.
+ */
 MUST err_t mech_initiate_delegate(struct initiate *t);
 
 /* initiate_req.c */
-MUST err_t mech_initiate_request(struct initiate *t);    /* subkey, AP-REQ, t->out */
+/*
+ * Subkey (unless the token cannot send one and policy lets it go), AP-REQ, t->out.
+ */
+MUST err_t mech_initiate_request(struct initiate *t);
 
 /*
  * initiate_rep.c: a further call, on a context that waits for the acceptor.

@@ -394,7 +394,8 @@ static void stick(struct mech_cred *cred, const struct mech_choice *c, bool ours
 static err_t of_cred(struct mech_cred *cred, const struct mech_name *target,
 		     struct mech_initiator **out)
 {
-	struct mech_choice c = { .keytab = cred->client_keytab, .identity = cred->identity };
+	struct mech_choice c = { .keytab = cred->client_keytab, .identity = cred->identity,
+				 .terms = cred->terms };
 	bool deferred;
 	char *name = known_ccache(cred, &deferred);
 	err_t err;

@@ -10,6 +10,8 @@
  *   import FILE          one from an exported blob
  *   inquire              whose it is, and for how long
  *   init SERVICE@HOST    a context with the default acceptor of this process, and a message
+ *   oneway               contexts from here on are without mutual authentication
+ *   policy SERVICE@HOST  the same with delegation where the ticket allows it, and says if
  *   delegate SERVICE@HOST   the same with delegation; what arrives is the credential from now on
  *   copy CCACHE / store CCACHE / export FILE / add           add: a copy by gss_add_cred
  *   ccname CCACHE        gss_krb5_ccache_name
@@ -38,6 +40,7 @@ static const char *name_text;
 static gss_key_value_element_desc keys[KEYS_MAX];
 static gss_key_value_set_desc store_set = { 0, keys };
 static OM_uint32 major, minor, ignored;
+static OM_uint32 always = GSS_C_MUTUAL_FLAG;
 static bool tolerant;            /* of the step under way */
 static jmp_buf next_step;
 
@@ -170,7 +173,7 @@ static void context(const char *service, OM_uint32 flags, gss_cred_id_t *deleg)
 
 	do {
 		more = major = gss_init_sec_context(&minor, cred, &i, target, (gss_OID)gss_mech_krb5,
-						    flags | GSS_C_MUTUAL_FLAG, 0, NULL, &back, NULL,
+						    flags | always, 0, NULL, &back, NULL,
 						    &to, NULL, NULL);
 		must("init");
 		gss_release_buffer(&ignored, &back);
@@ -200,6 +203,16 @@ static void delegate(const char *service)
 	}
 	gss_release_cred(&ignored, &cred);
 	cred = d;
+}
+
+/* Only if the ticket says that the service may be trusted. */
+static void delegate_by_policy(const char *service)
+{
+	gss_cred_id_t d = GSS_C_NO_CREDENTIAL;
+
+	context(service, GSS_C_DELEG_POLICY_FLAG, &d);
+	puts(d ? "delegated" : "not delegated");
+	gss_release_cred(&ignored, &d);
 }
 
 /* ---- copies ---- */
@@ -348,6 +361,8 @@ static bool with_argument(const char *step, char *arg)
 		context(arg, 0, NULL);
 	else if (!strcmp(step, "delegate"))
 		delegate(arg);
+	else if (!strcmp(step, "policy"))
+		delegate_by_policy(arg);
 	else if (!strcmp(step, "copy"))
 		copy(arg);
 	else if (!strcmp(step, "store"))
@@ -373,6 +388,8 @@ static bool alone(const char *step)
 		inquire();
 	else if (!strcmp(step, "add"))
 		add();
+	else if (!strcmp(step, "oneway"))
+		always = 0;
 	else if (!strcmp(step, "due"))
 		due();
 	else if (!strcmp(step, "release"))

@@ -11,6 +11,7 @@
  *   -x NAME   context establishment must fail with this major status
  *   -q        establish only, no messages
  *   -s        short messages, and no others
+ *   -d        this side's library looks at a token's number before its MIC (Heimdal's does)
  *   -k FILE   at the end the context's keys go to FILE, as enctype and hex (stock only)
  *   -t FILE   the delegated credential's tickets go to the ccache FILE
  *   -p        both sides make pseudo-random octets, which must agree
@@ -501,7 +502,7 @@ static void parse(struct side *s, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "f:b:e:x:k:t:qspo")) != -1) {
+	while ((c = getopt(argc, argv, "f:b:e:x:k:t:qspod")) != -1) {
 		switch (c) {
 		case 'f': parse_flags(s, optarg); break;
 		case 'b': s->binding = optarg; break;
@@ -513,12 +514,13 @@ static void parse(struct side *s, int argc, char **argv)
 		case 'o': s->move = true; break;
 		case 'q': s->quiet = true; break;
 		case 's': s->brief = true; break;
+		case 'd': s->counts_first = true; break;
 		default: exit(2);
 		}
 	}
 }
 
-int main(int argc, char **argv)
+int peer_main(int argc, char **argv)
 {
 	struct side s = { .replay = true, .sequence = true };
 	OM_uint32 minor;

@@ -1,4 +1,4 @@
-/* A GSS conversation's side: shared by the peer program's three files. */
+/* A GSS conversation's side: shared by the peer program's files. */
 #ifndef GSSP11_TESTS_PEER_H
 #define GSSP11_TESTS_PEER_H
 
@@ -11,7 +11,7 @@
 struct side {
 	const char *name;
 	int fd;
-	bool init, spnego, quiet, brief;
+	bool init, spnego, quiet, brief, counts_first;
 	bool mutual, dce, replay, sequence, deleg, prf, move;
 	const char *binding, *expect, *keys, *tickets;
 	int etype;               /* of the per-message keys; 0 = not known */
@@ -19,6 +19,9 @@ struct side {
 	uint8_t *first;          /* the initiator's first token, to be replayed */
 	size_t first_len;
 };
+
+/* The program; also in a module, for tests/peer_with.c. */
+int peer_main(int argc, char **argv) __attribute__((visibility("default")));
 
 /* Says what went wrong and exits with 1. */
 void fail(const struct side *s, const char *fmt, ...)

@@ -96,7 +96,8 @@ static void recv_mic(struct side *s, size_t n)
 	want(s, "gss_verify_mic", major, minor, GSS_S_COMPLETE);
 	((uint8_t *)mic.value)[mic.length - 1] ^= 1;
 	major = gss_verify_mic(&minor, s->ctx, &msg, &mic, NULL);
-	want(s, "gss_verify_mic of a changed MIC", major, minor, GSS_S_BAD_SIG);
+	if (!s->counts_first || major != GSS_S_DUPLICATE_TOKEN)
+		want(s, "gss_verify_mic of a changed MIC", major, minor, GSS_S_BAD_SIG);
 	free(mic.value);
 	free(msg.value);
 }

@@ -7,12 +7,12 @@
 set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
 # shellcheck source=tests/lib/card.sh
 . "$TOP/tests/lib/card.sh"
+# shellcheck source=tests/lib/samples.sh
+. "$TOP/tests/lib/samples.sh"
 shopt -s lastpipe
 
 TOOL=$(build_file tests inittool)
@@ -297,6 +297,40 @@ test_refresh() {
 	says "one of the store" "peer short@$REALM" set "identity=$short" acquire sleep 7 init host@localhost
 }
 
+# Half way through their life, and the old ones go on where that fails.
+test_renewal() {
+	local card way=$SCRATCH/way.so
+
+	forget
+	export P11SHIM_MODULE=$CARD_MODULE KRB5_CONFIG=$SCRATCH/identity.conf:$A_CONF
+	card=$(CARD_WAY=$way card_uri card)
+	conf identity.conf "identity = $card"
+	says "renewal is far away" "due late" init host@localhost due
+	says "nothing is renewed before" "due late" init host@localhost due
+	hasnt "the card is left alone" "session key is transient|token=card" trace
+	says "when it is due it is" "due late" refresh -1 init host@localhost due
+	has "by the card" "session key is transient" trace
+	no_keys cc FILE:cc | verdict "$NAME: no key in the renewed cache"
+	says "also by a credential" "due late" refresh -1 acquire init host@localhost due
+	echo removed >shim.ctl
+	says "without the card the old ones go on" "peer alice@$REALM" refresh -1 init host@localhost
+	has "the trace says why" 'could not be renewed: .*no token matches "pkcs11:token=card' trace
+	says "and it is not tried again at once" "due soon" init svc17@localhost due
+	hasnt "so" "could not be renewed" trace
+	: >shim.ctl
+	conf identity.conf "identity = ${card/card.pin/wrong.pin}"
+	says "nor does a wrong PIN end them" "peer alice@$REALM" refresh -1 init host@localhost
+	has "the trace says so" 'could not be renewed: .*refused the PIN' trace
+	conf identity.conf "identity = ${card%%&*}"
+	says "nobody is asked for a PIN for it" "due past" refresh -1 init host@localhost due
+	conf identity.conf "identity = $(card_uri many 'id=%01')"
+	says "nor is another card used" "due past" refresh -1 init host@localhost due
+	# a good PIN makes the card forget the bad one
+	conf identity.conf "identity = $card"
+	says "and then it is renewed" "due late" init host@localhost due
+	unset P11SHIM_MODULE
+}
+
 # ---- passwords ------------------------------------------------------------------------
 
 test_password() {
@@ -324,31 +358,13 @@ test_password() {
 
 # ---- unmodified programs ---------------------------------------------------------------
 
-# A module that was built with a sanitizer needs its runtime before all others.
-PRELOAD=(env)
-asan=$(ldd "$GSSP11_MODULE" | awk '/libasan/ { print $3 }')
-[ -z "$asan" ] || PRELOAD=(env LD_PRELOAD="$asan" ASAN_OPTIONS="$ASAN_OPTIONS")
-
 # gss WHAT MECH-FILE KEYTAB CLIENT-OPTION...: gss-client with the card, and a gss-server
 gss() {
-	local what=$1 mechs=$2 keytab=$3 port rc=0 _
+	local what=$1 mechs=$SCRATCH/$2 rc=0
 
-	shift 3
-	for _ in 1 2 3 4 5; do
-		port=$((10000 + (RANDOM * 32768 + RANDOM + $$) % 20000))
-		: >server.out
-		env -u KRB5CCNAME KRB5_KTNAME="$keytab" GSS_MECH_CONFIG="$SCRATCH/$mechs" KRB5_CONFIG="$TOKEN_CONF:$A_CONF" \
-			"${PRELOAD[@]}" stdbuf -oL timeout 60 gss-server -port "$port" -once host@localhost \
-			>server.out 2>&1 </dev/null &
-		SPAWNED+=("$!")
-		wait_for grep -q 'starting' server.out && break
-	done
 	rm -f cc
-	GSS_MECH_CONFIG=$SCRATCH/mech.conf "${PRELOAD[@]}" gss-client -port "$port" "$@" localhost \
-		host@localhost "what is said" >out 2>&1 || rc=1
-	grep -q 'Signature verified' out && grep -q 'what is said' server.out &&
-		grep -q "alice@$REALM" server.out || rc=1
-	cat server.out >>out
+	GSS_MECH_CONFIG=$SCRATCH/mech.conf samples_talk "$TOKEN_CONF:$A_CONF" "$mechs" "${@:3}" || rc=1
+	grep -q "alice@$REALM" server.out || rc=1
 	ok "$NAME: $what" "$rc" out
 }
 
@@ -384,12 +400,14 @@ test_tools() {
 	has "it is alice's" "Default principal: alice@$REALM"
 }
 
-# answer TEXT STATUS WHAT ARG...: gssp11 on a terminal of its own, where TEXT is typed
+# answer TEXT STATUS WHAT ARG...: gssp11 on a terminal of its own; TEXT is typed when it asks
 answer() {
 	local text=$1 want=$2 what=$3 rc=0
 
 	shift 3
-	(sleep 1; printf '%s\n' "$text"; sleep 1) |
+	rm -f out
+	# shellcheck disable=SC2094	# the one waits for what the other writes
+	(wait_for test -s out; printf '%s\n' "$text"; sleep 0.2) |
 		env GSS_MECH_CONFIG="$SCRATCH/mech.conf" script -qec "$(printf '%q ' "$GSSP11_TOOL" "$@")" /dev/null \
 			>out 2>&1 || rc=$?
 	[ "$rc" = "$want" ] && rc=0 || rc=1
@@ -424,6 +442,7 @@ test_token() {
 	test_certificates
 	test_pin
 	test_refresh
+	test_renewal
 	test_password
 	test_programs
 	test_tools

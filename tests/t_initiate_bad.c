@@ -14,6 +14,7 @@
 #include "mech/codes.h"
 #include "mech/exchange.h"
 #include "mech/frame.h"
+#include "mech/message.h"
 #include "tests/lib/initiating.h"
 #include "tests/lib/show.h"
 
@@ -228,6 +229,39 @@ static void test_forged(void)
 	forged(&(struct ini_rep){ .subkey = 18, .outer_etype = 20 }, KRB5_BAD_ENCTYPE);
 }
 
+/* Where no subkey was sent (subkey = optional) the acceptor's is all that protects messages. */
+static void test_no_subkey(void)
+{
+	static uint8_t mic[] = { 4, 4, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 7,
+				 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+	gss_buffer_desc token = { sizeof(mic), mic }, msg = { 4, mic }, rep;
+	struct ini_side own = { .own = true };
+	OM_uint32 minor;
+
+	set("nss", 18, NULL);
+	ini_call(&own, &usual, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(own.ctx);
+	ks_key_unref(&own.ctx->initiator_key);
+	rep = ini_forge_rep(own.ctx, &(struct ini_rep){ .seq = 7 });
+	ini_call(&own, &usual, &rep);
+	CU_ASSERT(says("neither side made a subkey", own.minor));
+	expect_gone(&own, GSS_S_FAILURE, ERR_POLICY);
+	free(rep.value);
+
+	ini_call(&own, &usual, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(own.ctx);
+	ks_key_unref(&own.ctx->initiator_key);
+	rep = ini_forge_rep(own.ctx, &(struct ini_rep){ .seq = 7, .subkey = 18 });
+	CU_ASSERT_EQUAL(ini_call(&own, &usual, &rep), GSS_S_COMPLETE);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(own.ctx);
+	/* a message that says to be under the initiator's subkey */
+	CU_ASSERT_EQUAL(mech_verify_mic(&minor, own.ctx, &msg, &token, NULL), GSS_S_BAD_SIG);
+	CU_ASSERT(says("no other", minor));
+	CU_ASSERT(GSS_ERROR(mech_ctx_prf(&minor, own.ctx, GSS_C_PRF_KEY_PARTIAL, &msg, 8, &token)));
+	ini_fini(&own);
+	free(rep.value);
+}
+
 /* ---- what is no answer ---- */
 
 static void test_tokens(void)
@@ -438,7 +472,8 @@ static void test_destroyed(void)
 	set("nss", 18, NULL);
 	CU_ASSERT_EQUAL_FATAL(krb5_copy_creds(acc_krb5(), &ini.creds, &c), 0);
 	CU_ASSERT_EQUAL_FATAL(mech_exchange_open(acc_krb5(), ini.tok, false, &x), 0);
-	CU_ASSERT_EQUAL(mech_exchange_adopt(x, c), 0);
+	CU_ASSERT_EQUAL(mech_exchange_move(x, c), 0);
+	mech_exchange_keep(x, c);
 	mech_exchange_close(&x);
 	store_again(c);
 	memcpy(s.octets, c->keyblock.contents, 32);
@@ -498,7 +533,8 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "altered answers", test_altered }, { "answers cut short", test_cut },
 		{ "a replayed answer", test_replayed }, { "another key", test_other_key },
-		{ "answers by hand", test_forged }, { "no answers", test_tokens },
+		{ "answers by hand", test_forged },
+		{ "no subkey", test_no_subkey }, { "no answers", test_tokens },
 		{ "errors", test_errors }, { "another target", test_target },
 		{ "tickets", test_tickets }, { "keys", test_keys },
 		{ "a key destroyed", test_destroyed }, { "policy", test_policy },

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/initiating.h"
@@ -53,16 +52,12 @@ static bool same_cache(void)
 static void set(krb5_enctype etype)
 {
 	const struct forge_ticket t = { .session_etype = etype };
-	char *path = box_shim(), *uri = NULL;
+	char *uri = box_shim_uri(box);
 
-	if (asprintf(&uri, "%s?module-path=%s&pin-source=file:%s", box->bare, path,
-		     box->pin_file) < 0)
-		exit(99);
 	ini_set(box, uri, &t, &key);
 	free(cache.value);
 	cache = read_cache();
 	free(uri);
-	free(path);
 }
 
 /* Both calls, with these rules for one of them; true when a context came about. */
@@ -215,34 +210,27 @@ static void environment(void)
 	free(text);
 }
 
+static void run_all(void)
+{
+	environment();
+	forge_random_key(&key, ACC_SERVICE, 18, 3);
+	acc_file_clear();
+	acc_key_to_file(&key);
+	acceptor = acc_stock_cred(NULL, NULL);
+	set(18);
+	cost();
+	each_call(0);
+	each_call(1);
+	set(20);
+	each_call(1);
+	gone();
+}
+
 static void run_token(const char *name)
 {
-	int status = -1;
-	pid_t pid;
-
 	box = box_token(name);
-	setenv("P11SHIM_MODULE", box->module, 1);
 	box_shim_rules("");
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		environment();
-		forge_random_key(&key, ACC_SERVICE, 18, 3);
-		acc_file_clear();
-		acc_key_to_file(&key);
-		acceptor = acc_stock_cred(NULL, NULL);
-		set(18);
-		cost();
-		each_call(0);
-		each_call(1);
-		set(20);
-		each_call(1);
-		gone();
-		fflush(stdout);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT(box_child(run_all));
 }
 
 static void test_softhsm(void)

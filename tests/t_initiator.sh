@@ -7,10 +7,10 @@
 set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
+# shellcheck source=tests/lib/samples.sh
+. "$TOP/tests/lib/samples.sh"
 shopt -s lastpipe
 
 TOOL=$(build_file tests inittool)
@@ -221,6 +221,40 @@ test_refresh() {
 	wait_for grep -q 'starting\.\.\.' kdc.again || die "the KDC does not start again"
 }
 
+# ---- a thief -----------------------------------------------------------------------
+
+# talk WHAT WANT PATTERN MECHS CONFIG CCACHE: gss-client, and a gss-server that is a stock one
+talk() {
+	local rc=0
+
+	KRB5CCNAME=FILE:$SCRATCH/$6 GSS_MECH_CONFIG=$SCRATCH/$4 KRB5_CONFIG=$5 samples_talk \
+		"$A_CONF" "$SCRATCH/none.conf" "FILE:$KT" || rc=$?
+	[ "$rc" = "$2" ] && grep -qE -- "$3" out && rc=0 || rc=1
+	ok "$NAME: $1" "$rc" out
+}
+
+# What is copied is worth nothing without the token: the same programs, the same files.
+test_stolen() {
+	local what
+
+	forget
+	kinit -c FILE:cc.stock -k -t third.keytab third && kvno -q -c FILE:cc.stock host/localhost
+	talk "gss-client with an ordinary cache" 0 "third@$REALM" none.conf "$A_CONF" cc.stock
+	KRB5_CLIENT_KTNAME=$TOKEN_URI p "a cache with the ticket-granting ticket" init svc17@localhost
+	cp cc stolen
+	KRB5_CLIENT_KTNAME=$TOKEN_URI p "and one with the service's ticket" init host@localhost
+	cp cc stolen.service
+	rm cc
+	for what in stolen stolen.service; do
+		talk "$what: nothing for the stock gss-client" 1 "[Ii]ntegrity check failed" none.conf "$A_CONF" "$what"
+		{ grep "client@$REALM" server.out || true; } | verdict "$NAME: $what: nor did the server hear of it"
+		talk "$what: nor for the module without the token" 1 "belongs to token \"$TOKEN_LABEL\"" mech.conf \
+			"$A_CONF" "$what"
+		talk "$what: for the module with the token" 0 "client@$REALM" mech.conf \
+			"$SCRATCH/session.conf:$A_CONF" "$what"
+	done
+}
+
 # ---- what is not there --------------------------------------------------------------
 
 test_absent() {
@@ -391,6 +425,7 @@ test_token() {
 	ok "$NAME: keys are on the token" $? out
 	test_keytab
 	test_collection
+	test_stolen
 	test_absent
 	test_delegation
 	test_tools

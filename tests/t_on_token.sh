@@ -7,14 +7,16 @@
 set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
+# shellcheck source=tests/lib/samples.sh
+. "$TOP/tests/lib/samples.sh"
 shopt -s lastpipe
 
 TOOL=$(build_file tests inittool)
 PROBE=$(build_file tests exchange_probe)
+PEER=$(build_file tests peer)
+SHIM=${GSSP11_SHIM:-$(build_file . p11shim.so)}
 # The probe ends without giving back what it has, and so does libkrb5's mechanism layer.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 scratch_start on-token
@@ -30,11 +32,13 @@ realm_start "$SCRATCH/a" || die "no realm"
 		echo "modprinc +requires_preauth only$t"
 		echo "ktadd -norandkey -k $SCRATCH/client.keytab only$t"
 	done
+	echo "modprinc +ok_as_delegate host/localhost"
 	echo "ktadd -norandkey -k $SCRATCH/kdc.keytab krbtgt/$REALM@$REALM"
 } | kadmin.local >kadmin.log 2>&1 || die "kadmin.local: $(tail -n 1 kadmin.log)"
 A_CONF=$KRB5_CONFIG
 KT=$SCRATCH/a/krb5.keytab
 module_conf "$SCRATCH/mech.conf" "$GSSP11_MODULE"
+echo '# none' >none.conf
 sed -i '/default_client_keytab_name/d' "$A_CONF"
 printf '[libdefaults]\n forwardable = true\n' >forwardable.conf
 
@@ -185,6 +189,131 @@ test_delegation() {
 	ok "$NAME: the ticket is good" "$rc" out
 }
 
+# probe WHAT STATUS PATTERN COMMAND...: the exchange's step ends so, and says so
+probe() {
+	local what=$1 status=$2 pattern=$3 rc=0
+
+	shift 3
+	rm -f trace
+	GSSP11_TRACE=$SCRATCH/trace "$PROBE" "$TOKEN_URI" "$TOKEN_URI" "FILE:$CC" "$@" >out 2>&1 || rc=$?
+	[ "$rc" = "$status" ] && grep -qE -- "$pattern" out && rc=0 || rc=1
+	ok "$NAME: $what" "$rc" out
+}
+
+# What a subkey signs and seals elsewhere: for another user, and with authorization data.
+test_for_user() {
+	local t how user=user@$REALM
+
+	for t in 17 18 19 20; do
+		NAME="$TOKEN_NAME, for another user, enctype $t"
+		CC=$SCRATCH/cc.s4u
+		rm -f "$CC"
+		settings "$t" "exposure = on-token"
+		probe "the service's own tickets" 0 "^as: " as "only$t" forwardable
+		probe "S4U2Self" 0 "a ticket of $user" held s4u "$user"
+		inside | verdict "$NAME: no key was in memory"
+		probe "authorization data" 0 "the ticket has it" held authdata svc20/localhost "$KT"
+		inside | verdict "$NAME: no key was in memory there"
+	done
+	NAME="$TOKEN_NAME, for another user"
+	probe "a user that there is not" 1 "not found|KDC" held s4u "nobody@$REALM"
+	probe "not with a stored key" 1 "ticket of their own" s4u "$user"
+	probe "nor authorization data" 1 "ticket of their own" authdata svc20/localhost "$KT"
+	for how in x509 user middle; do
+		probe "an altered reply: $how" 1 "was altered" held alter "$how" s4u "$user"
+	done
+	probe "a reply that is none for another user" 1 "does not know" held alter hidden s4u "$user"
+	probe "a request with another signature" 1 "ntegrity|modified" held alter signed s4u "$user"
+}
+
+# ---- a token that can do less ----------------------------------------------------------------
+
+# The same token behind a module that fails on demand (tests/shim.c); what it can do is found anew.
+behind_shim() {
+	export P11SHIM_MODULE=$TOKEN_MODULE P11SHIM_CTL=$SCRATCH/shim.ctl
+	: >shim.ctl
+	TOKEN_MODULE=$SHIM
+	token_uri
+	export KRB5_CLIENT_KTNAME=$TOKEN_URI
+}
+
+# Delegation that policy or token forbid is refused to who asks for it, and left out where nobody insists.
+test_forbidden() {
+	NAME="$TOKEN_NAME, no delegation"
+	CC=$SCRATCH/cc.forbidden
+	rm -f "$CC"
+	settings 20 "exposure = on-token"
+	not "a ticket that is not forwardable: as with the stock mechanism" "^nothing was delegated" \
+		name client acquire delegate host@localhost
+	rm -f "$CC"
+	KRB5_CONFIG=$SCRATCH/forwardable.conf:$KRB5_CONFIG
+	says "by the ticket's leave" "delegated" policy host@localhost
+	says "without that leave" "not delegated" policy svc20@localhost
+	# CKR_KEY_NOT_WRAPPABLE, of the key to be forwarded alone
+	echo 'fail C_WrapKey 0 1 69' >shim.ctl
+	not "asked for, and the token forbids it" \
+		'^init: .*initiating to host/localhost@.*GSS_C_DELEG_FLAG\) is refused; .*C_WrapKey' delegate host@localhost
+	says "by the ticket's leave: without it" "not delegated" policy host@localhost
+	grep -q 'nothing is delegated: .*C_WrapKey' trace && rc=0 || rc=1
+	ok "$NAME: the trace says why" "$rc" trace
+	for way in -krb5 -spnego; do
+		KRB5CCNAME=FILE:$CC GSS_MECH_CONFIG=$SCRATCH/mech.conf samples_talk "$A_CONF" "$SCRATCH/none.conf" "FILE:$KT" \
+			"$way" -d && rc=99 || rc=1
+		[ "$rc" = 1 ] && grep -q 'GSS_C_DELEG_FLAG) is refused' out || rc=99
+		ok "$NAME: gss-client -d $way says so" $((rc != 1)) out
+	done
+	: >shim.ctl
+	says "the token lets it go" "peer client@$REALM" delegate host@localhost
+}
+
+# peers WHAT OPTION...: a context without a subkey of the initiator's, whose acceptor is the stock mechanism
+peers() {
+	local what=$1 t=$2 acceptor
+
+	shift 2
+	rm -f socket trace
+	env KRB5_KTNAME="FILE:$KT" GSS_MECH_CONFIG="$SCRATCH/none.conf" KRB5_CONFIG="$A_CONF" \
+		"$PEER" accept socket -s "${@##-o}" >accept.out 2>&1 &
+	acceptor=$!
+	env KRB5CCNAME="FILE:$CC" GSS_MECH_CONFIG="$SCRATCH/mech.conf" GSSP11_TRACE="$SCRATCH/trace" \
+		"$PEER" init socket "svc$t/localhost@$REALM" -s "$@" >out 2>&1 && rc=0 || rc=1
+	[ "$rc" = 0 ] || kill "$acceptor" 2>/dev/null || true
+	wait "$acceptor" || rc=1
+	grep -q 'no subkey is sent' trace || rc=1
+	cat accept.out >>out
+	ok "$NAME: $what" "$rc" out
+}
+
+# A token that opens messages with keys inside, but sends none: policy may do without a subkey.
+test_without_subkey() {
+	NAME="$TOKEN_NAME, without a subkey"
+	CC=$SCRATCH/cc.less
+	rm -f "$CC" state/verdicts-*
+	echo 'mech 363' >shim.ctl
+	settings "" "exposure = on-token"
+	not "not without leave" 'exposure = on-token: .*and in those to services: it lacks ' name client acquire
+	settings "" "exposure = on-token" "subkey = optional"
+	KRB5_CONFIG=$SCRATCH/forwardable.conf:$KRB5_CONFIG
+	for t in 17 18 19 20; do
+		says "to a stock acceptor, enctype $t" "peer client@$REALM" name client acquire init "svc$t@localhost"
+		inside | verdict "$NAME: and no key was in memory, enctype $t"
+		peers "all messages, enctype $t" "$t" -f mutual
+	done
+	peers "moved to another context" 20 -f mutual -o
+	peers "the DCE style" 20 -f dce
+	not "not without mutual authentication" 'subkey = optional goes without a subkey only with mutual authentication.*lacks' \
+		oneway init svc20@localhost
+	not "nothing is delegated" 'GSS_C_DELEG_FLAG\) is refused; .*exposure = on-token: .*it lacks CKM_CONCATENATE' \
+		delegate host@localhost
+	says "where nobody insists: without it" "not delegated" policy host@localhost
+	: >shim.ctl
+	rm -f "$CC" state/verdicts-*
+	says "a token that can send one does" "peer client@$REALM" name client acquire init svc20@localhost
+	grep -qE 'a subkey of enctype [0-9]+ was made for the context, exposure on-token' trace && rc=0 || rc=1
+	ok "$NAME: it was sent" "$rc" trace
+	says "and may go without mutual authentication" "peer client@$REALM" oneway init svc20@localhost
+}
+
 test_refused() {
 	NAME="$TOKEN_NAME, refused"
 	CC=$SCRATCH/cc.refused
@@ -209,12 +338,17 @@ test_capable() {
 	for t in 17 18 19 20; do
 		test_delegation "$t"
 	done
+	test_for_user
 }
 
 [ $# -gt 0 ] || set -- nss nss_fips
 for kind; do
 	"token_$kind" "$SCRATCH/$kind"
 	test_capable
+	[ "$kind" = nss ] || continue
+	behind_shim
+	test_forbidden
+	test_without_subkey
 done
 token_softhsm "$SCRATCH/softhsm"
 test_refused

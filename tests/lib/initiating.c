@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/ccache.h"
 #include "mech/apmsg.h"
 #include "mech/exchange.h"
 #include "mech/frame.h"
@@ -49,7 +50,7 @@ static void fill(krb5_context k5, const char *path, krb5_creds *c, struct tok *m
 
 	must(krb5_cc_initialize(k5, cc, c->client), path);
 	if (mark)
-		must(mech_exchange_mark(k5, cc, mark), "mark");
+		must(ks_ccache_mark(k5, cc, mark), "mark");
 	must(krb5_cc_store_cred(k5, cc, c), path);
 	krb5_cc_close(k5, cc);
 }
@@ -64,7 +65,8 @@ static void fill_own(void)
 	must(krb5_init_context(&k5), "krb5_init_context");
 	must(krb5_copy_creds(k5, &ini.creds, &copy), "copy");
 	must(mech_exchange_open(k5, ini.tok, false, &x), "exchange");
-	must(mech_exchange_adopt(x, copy), "adopting the ticket");
+	must(mech_exchange_move(x, copy), "moving the ticket's key");
+	mech_exchange_keep(x, copy);
 	fill(k5, ini.cc, copy, ini.tok);
 	mech_exchange_close(&x);
 	krb5_free_creds(k5, copy);
