@@ -13,7 +13,6 @@ TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/build.sh
 . "$TOP/tests/lib/build.sh"
 cd "$TOP"
-export LC_ALL=C
 # The last command of a pipe runs in this shell: verdict counts.
 shopt -s lastpipe
 
@@ -27,17 +26,16 @@ skip() {
 
 # A copy of each C file with comments taken out and strings emptied, line for line.
 strip_code() {
-	local f
-
-	for f in {pkcs11,keystore,mech,tools,tests,tests/lib}/*.[ch]; do
-		[ -e "$f" ] || continue
-		mkdir -p "$TMP/code/$(dirname "$f")"
-		perl -0pe '
-			s{("(?:\\.|[^"\\\n])*")|(\x27(?:\\.|[^\x27\\\n])+\x27)|(/\*.*?\*/)|(//[^\n]*)}
-			 { my $t = $1 // $2 // $3 // $4;
-			   defined $1 ? (substr($`, -200) =~ /#[ \t]*include[ \t]*$/ ? $t : "\"\"") :
-			   defined $2 ? "0" : ($t =~ tr/\n//cdr) }gsex' "$f" >"$TMP/code/$f"
-	done
+	mkdir -p "$TMP/code"/{pkcs11,keystore,mech,tools,tests/lib}
+	# shellcheck disable=SC2016    # perl's
+	perl -0ne '
+		BEGIN { $to = shift }
+		s{("(?:\\.|[^"\\\n])*")|(\x27(?:\\.|[^\x27\\\n])+\x27)|(/\*.*?\*/)|(//[^\n]*)}
+		 { my $t = $1 // $2 // $3 // $4;
+		   defined $1 ? (substr($`, -200) =~ /#[ \t]*include[ \t]*$/ ? $t : "\"\"") :
+		   defined $2 ? "0" : ($t =~ tr/\n//cdr) }gsex;
+		open my $out, ">", "$to/$ARGV" or die "$to/$ARGV: $!";
+		print $out $_' "$TMP/code" {pkcs11,keystore,mech,tools,tests,tests/lib}/*.[ch]
 }
 
 code() {
@@ -153,22 +151,23 @@ lint_sizes() {
 
 # Braces inside a function, from the stripped copies.
 lint_depth() {
-	local file name first last
-
-	while IFS='|' read -r file name first last _; do
-		awk -v f="$file" -v name="$name" -v first="$first" -v last="$last" '
-		NR < first || NR > last { next }
-		/^[ \t]*#[ \t]*(if|ifdef|ifndef)/ { print f ":" NR ": #if in " name }
+	(cd "$TMP/code" && awk '
+		NR == FNR { split($0, f, "|"); named[f[1], f[3]] = f[2]; ends[f[1], f[3]] = f[4]; next }
+		FNR == 1 { last = 0 }
+		(FILENAME, FNR) in named {
+			name = named[FILENAME, FNR]; last = ends[FILENAME, FNR]; depth = said = 0
+		}
+		FNR > last { next }
+		/^[ \t]*#[ \t]*(if|ifdef|ifndef)/ { print FILENAME ":" FNR ": #if in " name }
 		{
 			n = split($0, c, "")
 			for (i = 1; i <= n; i++) {
 				if (c[i] == "{" && ++depth > 5 && !said++)
-					print f ":" NR ": " name " nests too deep"
+					print FILENAME ":" FNR ": " name " nests too deep"
 				if (c[i] == "}")
 					depth--
 			}
-		}' "$TMP/code/$file"
-	done < <(grep -v '^tests/' "$TMP/functions")
+		}' "$TMP/functions" {pkcs11,keystore,mech,tools}/*.c)
 }
 
 # ---- headers -----------------------------------------------------------------------

@@ -288,9 +288,7 @@ authenticated() {
 # served N WHAT: N requests are answered.  A process that found the token away, and waited
 # long to find it so, does not look again for as long: five seconds at most.
 served() {
-	local i
-
-	for i in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		ask_many "$1" 50 plain/index >"$SCRATCH/served"
 		[ "$(grep -cx 200 "$SCRATCH/served")" != "$1" ] || break
 		sleep 1
@@ -330,11 +328,11 @@ token_away() {
 
 # Requests all the while, during which the token answers and does not.
 flicker() {
-	local i load
+	local load
 
 	ask_many 600 40 plain/index >"$SCRATCH/load" &
 	load=$!
-	for i in 1 2 3 4 5 6; do
+	for _ in 1 2 3 4 5 6; do
 		token_off kept
 		sleep 0.1
 		token_on

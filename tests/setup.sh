@@ -8,8 +8,6 @@ set -eu
 TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
 . "$TOP/tests/lib/realm.sh"
-# shellcheck source=tests/lib/build.sh
-. "$TOP/tests/lib/build.sh"
 
 # command_is NAME TEXT: a stand-in, the only thing of that name which deps.sh finds.
 command_is() {

@@ -3,13 +3,9 @@
 # RFC 8062) from a real KDC, names and flags as the stock mechanism has them, with
 # the keys of either side or of both on a token.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 LOOP=${LOOP:-$(build_file tests loop_probe)}
 ANON=WELLKNOWN/ANONYMOUS@WELLKNOWN:ANONYMOUS
 ANON_TYPE=1.3.6.1.5.6.3

@@ -2,13 +2,9 @@
 # The audit log of real conversations: who came, with which key, and what was
 # refused; a log that cannot be written; gssp11 audit verify and sign.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 
 # settings [LINE...]: krb5.conf of the module's side
 settings() {

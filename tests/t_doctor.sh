@@ -2,13 +2,9 @@
 # gssp11 doctor: each ill is found, named and given an exit status; a healthy
 # host has none.  On SoftHSM2 and NSS softoken, with a KDC and without.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 
 # run EXIT WHAT ARG...: stdout and stderr are in the files out and err
 run() {

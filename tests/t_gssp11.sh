@@ -245,6 +245,7 @@ ok "its target is left" $?
 # ---- a terminal: PIN prompt and questions ----
 on_tty() {	# on_tty INPUT COMMAND: typed when it asks
 	rm -f out
+	# shellcheck disable=SC2094	# the one waits for what the other writes
 	(until [ -s out ]; do sleep 0.05; done; printf '%s\n' "$1"; sleep 0.2) |
 		timeout -k 5 60 script -qec "$2" /dev/null >out 2>err
 }

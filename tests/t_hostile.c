@@ -33,7 +33,7 @@ enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif
-enum { CONTEXTS = 200, THREADS = 8, ROUNDS = 20, VICTIM_SECONDS = 60, CHILD_SECONDS = 5 };
+enum { CONTEXTS = 200, THREADS = 8, ROUNDS = 20, VICTIM_SECONDS = 60, CHILD_SECONDS = SANITIZED ? 3 : 30 };
 
 static const struct box_token *boxes;
 static size_t n_boxes;

@@ -2,13 +2,9 @@
 # gssp11 inventory: every key is there, with what the token says of it; JSON and
 # CSV say the same; names can forge neither rows nor formulas.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 
 EVIL1='=2+3,x/a@INVENTORY.TEST'
 EVIL2='-SUM(1)/b,c@INVENTORY.TEST'

@@ -3,13 +3,9 @@
 # with the initiator's, the acceptor's, or both sides' keys on a token are those of
 # the stock mechanism on both sides: statuses, error tokens, flags, names, lifetimes.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 LOOP=${LOOP:-$(build_file tests loop_probe)}
 
 # Texts of minor statuses are this module's own, but for what an initiator learns from

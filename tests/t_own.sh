@@ -3,13 +3,9 @@
 # gss_probe's answers with a key on a token, or session keys on one, are those
 # of a FILE keytab, but for texts and for what keys on a token cannot do.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 PROBE=${PROBE:-$(build_file tests gss_probe)}
 
 # What is left is what must be the same: no minor texts; raw keys, and how their

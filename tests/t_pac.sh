@@ -3,12 +3,9 @@
 # indicators.  An acceptor with its key on a token tells of them what the stock
 # one does with a keytab.
 set -u
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 SEEN=${SEEN:-$(build_file tests attrs_seen)}
 
 # The indicator comes from the encrypted challenge, which is spoken under FAST.

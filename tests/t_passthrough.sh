@@ -2,7 +2,6 @@
 # Where no token is configured, no program may notice the module: gss_probe
 # asks GSS-API everything, with and without it, and must hear the same.
 set -u
-export LC_ALL=C
 # shellcheck source=tests/lib/build.sh
 . "$(dirname "$0")/lib/build.sh"
 unset KRB5_KTNAME KRB5_CLIENT_KTNAME KRB5CCNAME KRB5_TRACE GSSP11_TRACE KRB5RCACHENAME

@@ -3,13 +3,9 @@
 # token, delegated, stored.  Each answer is the stock mechanism's for the same
 # keys in a FILE keytab, and also what it must be.
 set -u
-export LC_ALL=C
-here=$(cd "$(dirname "$0")" && pwd -P)
-TOP=${TOP:-$here/..}
-# shellcheck source=tests/lib/build.sh
-. "$here/lib/build.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/realm.sh
-. "$here/lib/realm.sh"
+. "$TOP/tests/lib/realm.sh"
 CREDTOOL=${CREDTOOL:-$(build_file tests credtool)}
 
 OWN=		# what the module answered

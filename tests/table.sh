@@ -16,7 +16,6 @@ TOP=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=tests/lib/build.sh
 . "$TOP/tests/lib/build.sh"
 cd "$TOP"
-export LC_ALL=C
 shopt -s lastpipe
 
 TABLE=docs/gssapi.md

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Initiators twice: the stock mechanism with keys in files, and this module with
-# keys on a token.  After build.sh and realm.sh; the token is $TOKEN_URI.
+# keys on a token.  After realm.sh; the token is $TOKEN_URI.
 #
 #   both_keys SERVICE...    puts clients.keytab and those services of services.keytab on the token
 #   same WHAT PATTERN CONF WHO ACCEPTOR STEP...   inittool's steps: both say the same, and that

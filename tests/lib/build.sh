@@ -9,6 +9,7 @@
 #
 # verdict counts in the script's own shell: `shopt -s lastpipe` first.
 
+export LC_ALL=C
 GSSP11_BUILD=$(cd "${GSSP11_BUILD:-.}" && pwd -P)
 
 # The file itself, not libtool's shell wrapper of the same name.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034    # HEIM_* are for the scripts that source this
-# Heimdal's programs, and a realm of theirs.  After build.sh and realm.sh.
+# Heimdal's programs, and a realm of theirs.  After realm.sh.
 #
 #   heimdal_get             unpacks them below $HEIM_ROOT; false when they cannot be had
 #   heimdal COMMAND...      runs one of them (kinit.heimdal, kadmin.heimdal, kdc, kcm ...)

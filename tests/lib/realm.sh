@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034    # TOKEN_* and REALM_* are for the scripts that source this
 # A throw-away MIT realm and throw-away tokens, for scripts (bash) to source.
+# build.sh comes with it.
 #
 #   scratch_start NAME      makes $SCRATCH and removes it when the script ends
 #   realm_start DIR         a realm with a KDC on loopback; exports KRB5_CONFIG
@@ -16,6 +17,9 @@
 # Nothing needs DNS, root or a system service, and nothing outside DIR is
 # written.  Scripts that run at the same time do not meet: the KDC's port is
 # free when it is taken, and taken for good (TCP only).
+
+# shellcheck source=tests/lib/build.sh
+. "${BASH_SOURCE[0]%/*}/build.sh"
 
 REALM=GSSP11.TEST
 REALM_PORT=
