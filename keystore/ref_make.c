@@ -27,8 +27,8 @@
 
 enum {
 	KEY_LEN = 32,
-	STALE = 20,              /* seconds after which a claim is nobody's */
-	TRIES = 300, STEP_MS = 100      /* half a minute at most */
+	STALE = 60,              /* seconds after which a claim is nobody's, on a busy host too */
+	TRIES = 900, STEP_MS = 100      /* longer than that */
 };
 
 static void pause_ms(long ms)
