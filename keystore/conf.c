@@ -44,6 +44,7 @@ static const struct setting settings[] = {
 	{ "exposure", WORD, AT(exposure), { "transient", "on-token" }, .service = true },
 	{ "delegation", WORD, AT(delegation), { "plain", "refuse", "token" }, .service = true },
 	{ "subkey", FLAG, AT(subkey_optional), { "required", "optional" } },
+	{ "pa_for_user", FLAG, AT(pa_for_user), { "refuse", "allow" } },
 	{ "prf", FLAG, AT(prf), { "refuse", "allow" }, .service = true },
 	{ "export", FLAG, AT(export), { "refuse", "allow" }, .service = true },
 	{ "armor_ccache", TEXT, AT(armor_ccache) },

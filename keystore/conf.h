@@ -29,6 +29,7 @@ struct ks_conf {
 	enum ks_conf_delegation delegation;  /* what becomes of credentials that clients forward */
 	enum ks_conf_fips fips;              /* strict-exposure implies exposure on-token */
 	bool subkey_optional;    /* an initiator goes without where exposure on-token forbids to send one */
+	bool pa_for_user;        /* S4U2Self at KDCs whose replies do not name the user under their seal */
 	bool prf;                /* RFC 8009 keys may stay on the token to give pseudo-random output */
 	bool export;             /* context keys may be extractable, and given out on request */
 	unsigned vault_max;      /* tickets whose session keys a token takes; 0: the default */

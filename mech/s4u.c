@@ -193,7 +193,20 @@ static err_t hold(struct ask *a, bool for_user)
 	return mech_exchange_held_tgt(a->x, a->cc, for_user, &a->held);
 }
 
-/* PA-FOR-USER, which takes MD5 and one more ticket, only for a KDC that needs it. */
+/*
+ * PA-FOR-USER takes MD5, and what answers it names no user under its seal: who can alter
+ * messages gives the service a ticket of its own for the user's.
+ */
+static err_t may_use_for_user(const struct ask *a)
+{
+	if (a->self->conf.pa_for_user)
+		return 0;
+	return err_set(ERR_POLICY, "the KDC takes requests for another user with PA-FOR-USER alone, whose "
+		       "answers do not tell for whom the ticket is, or somebody altered its answer: "
+		       "\"pa_for_user = allow\" for this realm takes that risk");
+}
+
+/* PA-FOR-USER only for a KDC that needs it. */
 static err_t get_ticket_somehow(struct ask *a, const struct mech_s4u_wish *w)
 {
 	const bool on_token = a->self->conf.exposure == KS_CONF_ON_TOKEN;
@@ -202,6 +215,9 @@ static err_t get_ticket_somehow(struct ask *a, const struct mech_s4u_wish *w)
 	if (!err)
 		err = get_ticket(a, w);
 	if (!err || !mech_exchange_wants_for_user(a->x))
+		return err;
+	err = may_use_for_user(a);
+	if (err)
 		return err;
 	trace("s4u: this KDC does not know PA-S4U-X509-USER: once more with PA-FOR-USER");
 	err = hold(a, true);

@@ -40,7 +40,7 @@ static void test_empty(void)
 	CU_ASSERT_PTR_NULL(c.state_dir);
 	CU_ASSERT_EQUAL(c.exposure, KS_CONF_TRANSIENT);
 	CU_ASSERT_EQUAL(c.delegation, KS_CONF_DELEG_PLAIN);
-	CU_ASSERT(!c.subkey_optional);
+	CU_ASSERT(!c.subkey_optional && !c.pa_for_user);
 	ks_conf_fini(&c);
 	ks_conf_fini(&c);
 }
@@ -52,8 +52,8 @@ static void test_all(void)
 	CU_ASSERT_EQUAL(read_conf("gssp11 = {\n module = /usr/lib/x.so\n"
 		" module-init = libs.so: configdir='sql:/a b' flags=\n"
 		" session_token = pkcs11:token=mem\n state_dir = /run/x\n"
-		" exposure = ON-token\n delegation = refuse\n subkey = optional\n}", NULL, &c), 0);
-	CU_ASSERT(c.subkey_optional);
+		" exposure = ON-token\n delegation = refuse\n subkey = optional\n pa_for_user = allow\n}", NULL, &c), 0);
+	CU_ASSERT(c.subkey_optional && c.pa_for_user);
 	CU_ASSERT_STRING_EQUAL(c.module, "/usr/lib/x.so");
 	CU_ASSERT_STRING_EQUAL(c.module_init, "libs.so: configdir='sql:/a b' flags=");
 	CU_ASSERT_STRING_EQUAL(c.session_token, "pkcs11:token=mem");

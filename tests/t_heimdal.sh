@@ -189,7 +189,7 @@ for_user() {
 	env KRB5_CONFIG="$SCRATCH/client.conf" KRB5CCNAME=FILE:cc.stock KRB5_KTNAME="$SCRATCH/s4u.keytab" \
 		KRB5_CLIENT_KTNAME=none GSS_MECH_CONFIG="$SCRATCH/none.conf" \
 		"$S4U_PROBE" self "$user" "svc/localhost@$HEIM" 2>&1 | sed 's| / .*||' >want || true
-	for_user_own "$user" "${4:-$TOKEN_CONF}"
+	for_user_own "$user" "${4:-$SCRATCH/for_user.conf}"
 	diff want <(sed 's| / .*||' got) >diff.out || rc=1
 	perl -0ne "exit !/$pattern/s" got || rc=1
 	{ cat diff.out; echo "have:"; cat got; grep -v ' C_' trace; } >out
@@ -230,6 +230,10 @@ test_for_user() {
 	kinit -f -c FILE:cc.s4u.stock -k -t s4u.keytab svc/localhost
 	kinit_s4u "$TOKEN_CONF"
 	CC=cc.s4u p "keys before" list && cp out keys
+	for_user_own other "$TOKEN_CONF"
+	grep -q '^impersonate: 000.*PA-FOR-USER alone.*pa_for_user = allow' got && rc=0 || rc=1
+	ok "$NAME: S4U2Self, without a word of it in the settings" "$rc" got
+	token_conf "$SCRATCH/for_user.conf" "pa_for_user = allow"
 	for_user "S4U2Self" "$FOR_OTHER" other
 	grep -q 'PA-FOR-USER is signed' trace && rc=0 || rc=1
 	ok "$NAME: with PA-FOR-USER" "$rc" trace
@@ -240,7 +244,7 @@ test_for_user() {
 	CC=cc.s4u p "PA-FOR-USER by itself" held_for_user s4u "other@$HEIM"
 	refused "PA-FOR-USER with another checksum" "ntegrity|checksum" held_for_user alter for_user s4u "other@$HEIM"
 	refused "an altered reply" "ntegrity|altered" held_for_user alter middle s4u "other@$HEIM"
-	token_conf "$SCRATCH/fips.conf" "fips = transitional"
+	token_conf "$SCRATCH/fips.conf" "fips = transitional" "pa_for_user = allow"
 	for_user_own other "$SCRATCH/fips.conf"
 	grep -q '^impersonate: 000.*fips = transitional refuses MD5.*PA-FOR-USER' got && rc=0 || rc=1
 	ok "$NAME: fips: refused by name" "$rc" got
@@ -249,7 +253,7 @@ test_for_user() {
 
 # The key for PA-FOR-USER's checksum is made on the token.
 test_for_user_on_token() {
-	token_conf "$SCRATCH/hidden.conf" "exposure = on-token"
+	token_conf "$SCRATCH/hidden.conf" "exposure = on-token" "pa_for_user = allow"
 	kinit_s4u "$SCRATCH/hidden.conf"
 	cp trace trace.kinit
 	for_user "S4U2Self, exposure = on-token" "$FOR_OTHER" other "$SCRATCH/hidden.conf"
