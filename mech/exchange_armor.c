@@ -19,6 +19,7 @@
 
 err_t mech_exchange_armor(struct mech_exchange *x, const char *ccache)
 {
+	krb5_principal client = NULL;
 	struct ks_token_id id;
 	err_t err;
 
@@ -26,8 +27,12 @@ err_t mech_exchange_armor(struct mech_exchange *x, const char *ccache)
 		return err_set(ERR_POLICY, "exposure = on-token: FAST (armor_ccache) makes its keys in "
 			       "memory; use exposure = transient, or no armor_ccache");
 	err = mech_krb5_err(x->k5, krb5_cc_resolve(x->k5, ccache, &x->armor));
+	if (!err)
+		err = mech_krb5_err(x->k5, krb5_cc_get_principal(x->k5, x->armor, &client));
+	krb5_free_principal(x->k5, client);
 	if (err)
-		return err_prefix(err, "armor_ccache");
+		return err_prefix(err, "armor_ccache, which must name a cache with tickets to armor "
+				  "requests with (kinit -n)");
 	x->armor_ours = ks_ccache_marked(x->k5, x->armor, &id);
 	if (!x->armor_ours)
 		return 0;
@@ -64,6 +69,14 @@ err_t mech_exchange_armor_opt(krb5_context k5, const char *ccache, krb5_get_init
 static const struct ks_use real_uses[] = { { 11, KS_SEAL }, { 0, KS_PRF } };
 static const struct ks_use read_uses[] = { { 11, KS_OPEN }, { 0, KS_PRF } };
 
+static const char armor_key[] = "the session key of the ticket in armor_ccache";
+
+/* libkrb5 asks for a ticket of an enctype that it may have, with one that it has of any. */
+err_t ex_armor_fetch(const struct mech_exchange *x, int32_t etype)
+{
+	return x->armor ? ks_fips_check(x->fips, etype, armor_key) : 0;
+}
+
 static err_t no_ticket(void)
 {
 	return err_set(KRB5_CC_NOTFOUND, "a request's armor is not of armor_ccache");
@@ -95,6 +108,8 @@ static err_t ordinary_key(struct mech_exchange *x, struct der_str cipher, struct
 
 	err = find_ticket(x, cipher, &creds);
 	if (!err)
+		err = ks_fips_check(x->fips, creds.keyblock.enctype, armor_key);
+	if (!err)
 		err = ks_key_from_bytes(x->tok, creds.keyblock.enctype, creds.keyblock.contents,
 					creds.keyblock.length, out);
 	if (!err)
@@ -108,7 +123,7 @@ static err_t vault_key(struct mech_exchange *x, const struct ks_surrogate *s, st
 	const struct ks_etype *e;
 	err_t err;
 
-	err = ks_fips_check(x->fips, s->etype, "the session key of the ticket in armor_ccache");
+	err = ks_fips_check(x->fips, s->etype, armor_key);
 	if (!err)
 		err = ks_vault_key(x->tok, s, out);
 	if (err)

@@ -192,5 +192,11 @@ err_t ex_as_error(struct mech_exchange *x, const krb5_data *reply, krb5_data **o
 		copy = NULL;
 	}
 	krb5_free_data(x->k5, copy);
-	return err ? err : ex_fast_error(x, list, reply, out);
+	if (!err)
+		err = ex_fast_error(x, list, reply, out);
+	if (err) {
+		krb5_free_data(x->k5, *out);
+		*out = NULL;
+	}
+	return err;
 }

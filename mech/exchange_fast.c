@@ -75,7 +75,8 @@ static err_t client_challenge(struct mech_exchange *x, struct der_str value, voi
 	size_t i;
 
 	for (i = 0; err == KRB5KRB_AP_ERR_BAD_INTEGRITY; i++) {
-		if (i == x->n_keys && !ex_password_next(x))
+		err = i < x->n_keys ? 0 : ex_password_next(x);
+		if (err)
 			break;
 		t.from = x->keys[i].surrogate;
 		t.to = x->keys[i].real;

@@ -34,6 +34,9 @@ MUST err_t ex_fast_recv(struct mech_exchange *x, const struct kdc_rep *rep, cons
 MUST err_t ex_fast_error(struct mech_exchange *x, struct der_str padata, const krb5_data *reply,
 			 krb5_data **out);
 
+/* A TGS request of libkrb5's own, with a key of this enctype: may it get armor?  ERR_POLICY. */
+MUST err_t ex_armor_fetch(const struct mech_exchange *x, int32_t etype);
+
 /* Refuses a client whose keys are not known here; ERR_UNSUPPORTED. */
 MUST err_t ex_armor_others(const struct mech_exchange *x);
 

@@ -40,7 +40,7 @@ MUST err_t ex_fast_seal(struct ks_key *armor, const struct ks_plain *plain,
 
 /* Where the client has a password: keeps what the KDC says of salts. */
 MUST err_t ex_password_learn(struct mech_exchange *x, struct der_str padata);
-/* Adds one more key of the password, by these salts; false: there is no other. */
-bool ex_password_next(struct mech_exchange *x);
+/* Adds one more key of the password, by these salts; KRB5KRB_AP_ERR_BAD_INTEGRITY: there is no other. */
+MUST err_t ex_password_next(struct mech_exchange *x);
 
 #endif

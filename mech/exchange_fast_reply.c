@@ -81,7 +81,8 @@ static err_t find_client(struct step *s)
 	size_t i, len = 0;
 
 	for (i = 0; err == KRB5KRB_AP_ERR_BAD_INTEGRITY; i++) {
-		if (i == s->x->n_keys && !ex_password_next(s->x))
+		err = i < s->x->n_keys ? 0 : ex_password_next(s->x);
+		if (err)
 			break;
 		ks_key_unref(&s->from);
 		s->client = &s->x->keys[i];

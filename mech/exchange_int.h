@@ -51,7 +51,7 @@ struct mech_exchange {
 	bool armor_ours;                 /* that is a cache of surrogates */
 	struct secret *password;         /* of a client whose tickets come in such armor, */
 	uint8_t *salts;                  /* and ETYPE-INFO2, as the KDC said it last */
-	size_t salts_len;
+	size_t salts_len, salts_tried;   /* octets; entries whose keys were made */
 	struct ex_client_key keys[EX_CLIENT_KEYS];
 	size_t n_keys;
 	krb5_ccache ccaches[EX_CCACHES];

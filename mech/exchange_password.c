@@ -37,8 +37,10 @@ err_t ex_password_learn(struct mech_exchange *x, struct der_str padata)
 
 	if (!x->password || !mech_kdc_pa_find(padata, KDC_PA_ETYPE_INFO2, &pa))
 		return 0;
+	if (x->salts && x->salts_len == pa.value.len && !memcmp(x->salts, pa.value.p, x->salts_len))
+		return 0;
 	free(x->salts);
-	x->salts_len = 0;
+	x->salts_len = x->salts_tried = 0;
 	x->salts = malloc(pa.value.len + 1);
 	if (!x->salts)
 		return err_set(ENOMEM, "out of memory for a KDC message");
@@ -75,27 +77,35 @@ static err_t make_key(struct mech_exchange *x, const struct kdc_salt *s, struct 
 	return err;
 }
 
-/* Salts whose keys were made already are passed over: one key for each that can be had. */
-bool ex_password_next(struct mech_exchange *x)
+static err_t add_key(struct mech_exchange *x, const struct kdc_salt *s)
 {
 	struct ex_client_key *k = &x->keys[x->n_keys];
+	err_t err = make_key(x, s, &k->real);
+
+	if (err) {
+		ks_key_unref(&k->real);
+		return err_prefix(err, "the password's key");
+	}
+	k->surrogate = ks_key_ref(k->real);
+	x->n_keys++;
+	return 0;
+}
+
+/* Salts that were tried already are passed over, until the KDC says others. */
+err_t ex_password_next(struct mech_exchange *x)
+{
 	struct der_str list = { NULL, 0 };
 	struct kdc_salt s;
-	size_t at = 0;
+	size_t at;
 
 	if (!x->password || !x->salts || x->n_keys == EX_CLIENT_KEYS ||
 	    mech_kdc_salts_enter(x->salts, x->salts_len, &list))
-		return false;
-	while (mech_kdc_salts_next(&list, &s)) {
-		if (!ks_etype_find(s.etype) || at++ < x->n_keys)
+		return KRB5KRB_AP_ERR_BAD_INTEGRITY;
+	for (at = 0; mech_kdc_salts_next(&list, &s); at++) {
+		if (at < x->salts_tried || !ks_etype_find(s.etype))
 			continue;
-		if (make_key(x, &s, &k->real)) {
-			ks_key_unref(&k->real);
-			return false;
-		}
-		k->surrogate = ks_key_ref(k->real);
-		x->n_keys++;
-		return true;
+		x->salts_tried = at + 1;
+		return add_key(x, &s);
 	}
-	return false;
+	return KRB5KRB_AP_ERR_BAD_INTEGRITY;
 }

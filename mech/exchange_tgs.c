@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mech/exchange_fast.h"
 #include "mech/exchange_s4u.h"
 #include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
@@ -212,7 +213,7 @@ err_t ex_tgs_send(struct mech_exchange *x, const struct kdc_req *req, const krb5
 
 	err = find_ticket(&s, &ours);
 	if (err || !ours)
-		return err;
+		return err ? err : ex_armor_fetch(x, s.ap.auth.etype);
 	x->pending.for_other = mech_kdc_pa_find(req->padata, KDC_PA_X509_USER, &pa);
 	err = ex_s4u_check(x, req);
 	if (!err)

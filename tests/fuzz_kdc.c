@@ -18,6 +18,15 @@ krb5_error_code decode_krb5_as_req(const krb5_data *in, krb5_kdc_req **out);
 krb5_error_code decode_krb5_tgs_rep(const krb5_data *in, krb5_kdc_rep **out);
 krb5_error_code decode_krb5_as_rep(const krb5_data *in, krb5_kdc_rep **out);
 krb5_error_code decode_krb5_enc_kdc_rep_part(const krb5_data *in, krb5_enc_kdc_rep_part **out);
+struct salt_entry {
+	krb5_magic magic;
+	krb5_enctype etype;
+	unsigned len;
+	uint8_t *salt;
+	krb5_data params;
+};
+krb5_error_code decode_krb5_etype_info2(const krb5_data *in, struct salt_entry ***out);
+void krb5_free_etype_info(krb5_context ctx, struct salt_entry **info);
 void krb5_free_kdc_req(krb5_context ctx, krb5_kdc_req *req);
 void krb5_free_kdc_rep(krb5_context ctx, krb5_kdc_rep *rep);
 void krb5_free_enc_kdc_rep_part(krb5_context ctx, krb5_enc_kdc_rep_part *part);
@@ -187,6 +196,35 @@ static void fast(const uint8_t *p, size_t len)
 	}
 }
 
+static bool same(struct der_str ours, const void *theirs, size_t len)
+{
+	return ours.len == len && (!len || !memcmp(ours.p, theirs, len));
+}
+
+/* What a password's keys are made with must be what libkrb5 makes them with. */
+static void salts(const uint8_t *p, size_t len)
+{
+	krb5_data in = as_data(p, len);
+	struct salt_entry **got = NULL;
+	struct der_str list;
+	struct kdc_salt s;
+	size_t i;
+
+	if (mech_kdc_salts_enter(p, len, &list))
+		return;
+	if (decode_krb5_etype_info2(&in, &got))
+		got = NULL;
+	for (i = 0; mech_kdc_salts_next(&list, &s); i++) {
+		must(inside(s.salt, p, len) && inside(s.params, p, len));
+		if (!got)
+			continue;
+		must(got[i] && got[i]->etype == s.etype);
+		must(s.has_salt ? same(s.salt, got[i]->salt, got[i]->len) : !got[i]->salt);
+		must(same(s.params, got[i]->params.data, got[i]->params.length));
+	}
+	krb5_free_etype_info(k5, got);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *p;
@@ -204,6 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	small(p, size);
 	fast(p, size);
 	s4u(p, size);
+	salts(p, size);
 	free(p);
 	return 0;
 }

@@ -236,6 +236,14 @@ test_others() {
 	traced "which signed" "PKINIT|pkinit" ktrace
 	no_keys "no key in the cache's file" client.conf
 	stayed "a card that is not this client's" "[Cc]lient" carol set "identity=$card" acquire
+	token_conf "$SCRATCH/armored.conf" "armor_ccache = FILE:$SCRATCH/armor18.cc" \
+		"session_token = $TOKEN_URI" "fips = strict-mechanisms"
+	TOKEN_CONF=$SCRATCH/armored.conf
+	cp armor18.cc before.cc
+	stayed "armor whose key fips refuses" "refuses aes256-cts-hmac-sha1-96 for the session key of the ticket in armor_ccache" \
+		carol password secret
+	cmp before.cc armor18.cc >out && rc=0 || rc=1
+	ok "$NAME: and its cache is as it was" "$rc" out
 	armored nothing.cc
 	stayed "a password, and armor that is not there" "nothing.cc" carol password secret
 	stayed "a card, and armor that is not there" "nothing.cc" alice set "identity=$card" acquire

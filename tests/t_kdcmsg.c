@@ -9,6 +9,7 @@
 #include <CUnit/Basic.h>
 
 #include "keystore/part.h"
+#include "mech/exchange_fast_int.h"
 #include "mech/kdcmsg_s4u.h"
 #include "tests/lib/box.h"
 #include "tests/lib/keys.h"
@@ -37,6 +38,14 @@ struct for_user {
 	krb5_checksum cksum;
 	krb5_data package;
 };
+struct salt_entry {
+	krb5_magic magic;
+	krb5_enctype etype;
+	unsigned len;
+	const char *salt;
+	krb5_data params;
+};
+krb5_error_code encode_krb5_etype_info2(const struct salt_entry *const *in, krb5_data **out);
 krb5_error_code encode_krb5_s4u_userid(const struct user_id *in, krb5_data **out);
 krb5_error_code encode_krb5_pa_s4u_x509_user(const struct x509_user *in, krb5_data **out);
 krb5_error_code encode_krb5_pa_for_user(const struct for_user *in, krb5_data **out);
@@ -400,6 +409,87 @@ static void test_write_cred(void)
 	krb5_free_data(keys_krb5(), reply);
 }
 
+/* ---- a password's keys --------------------------------------------------------------- */
+
+/* What the KDC says of salts. */
+static void learn(struct mech_exchange *x, const struct salt_entry *const *list)
+{
+	krb5_data *info, *all;
+	krb5_pa_data pa = { KV5M_PA_DATA, KDC_PA_ETYPE_INFO2, 0, NULL }, *padata[] = { &pa, NULL };
+	struct der_str in;
+	struct der d, seq;
+	err_t err;
+
+	CU_ASSERT_EQUAL_FATAL(encode_krb5_etype_info2(list, &info), 0);
+	pa.length = info->length;
+	pa.contents = (uint8_t *)info->data;
+	CU_ASSERT_EQUAL_FATAL(encode_krb5_padata_sequence(padata, &all), 0);
+	der_init(&d, all->data, all->length, &err);
+	seq = der_in(&d, DER_SEQUENCE);
+	in = (struct der_str){ seq.rd.p, seq.rd.left };
+	CU_ASSERT_EQUAL(ex_password_learn(x, in), 0);
+	krb5_free_data(keys_krb5(), all);
+	krb5_free_data(keys_krb5(), info);
+}
+
+/* The newest key is the one that libkrb5 makes with this salt. */
+static void check_password(const struct mech_exchange *x, krb5_enctype etype, const char *salt)
+{
+	static const struct ks_use use = { 56, KS_CHECKSUM };
+	const krb5_data text = { 0, 6, (char *)(uintptr_t)"secret" };
+	const krb5_data salted = { 0, (unsigned)strlen(salt), (char *)(uintptr_t)salt };
+	uint8_t ours[64], theirs[64];
+	struct ks_key *k;
+	krb5_keyblock kb;
+
+	CU_ASSERT_FATAL(x->n_keys > 0);
+	CU_ASSERT_EQUAL_FATAL(krb5_c_string_to_key(keys_krb5(), etype, &text, &salted, &kb), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_key_from_bytes(x->tok, kb.enctype, kb.contents, kb.length, &k), 0);
+	CU_ASSERT_EQUAL(ks_key_prepare(k, &use, 1), 0);
+	CU_ASSERT_EQUAL(ks_checksum(k, 56, octets, 20, theirs), 0);
+	CU_ASSERT_EQUAL(ks_checksum(x->keys[x->n_keys - 1].real, 56, octets, 20, ours), 0);
+	CU_ASSERT(!memcmp(ours, theirs, ks_key_etype(k)->mac_len));
+	ks_key_unref(&k);
+	krb5_free_keyblock_contents(keys_krb5(), &kb);
+}
+
+/* Each salt once; what cannot be made is said, and other salts are looked at again. */
+static void test_password(void)
+{
+	static const struct salt_entry none = { 0, 16, 1, "x", { 0, 0, NULL } };
+	static const struct salt_entry own = { 0, 18, ~0u, NULL, { 0, 0, NULL } };
+	static char hostile[] = { 0x7f, 0x7f, 0x7f, 0x7f }, odd[] = { 1, 2 };
+	static const struct salt_entry rounds = { 0, 18, 1, "x", { 0, sizeof(hostile), hostile } };
+	static const struct salt_entry cut = { 0, 17, 1, "x", { 0, sizeof(odd), odd } };
+	static const struct salt_entry late = { 0, 17, 5, "other", { 0, 0, NULL } };
+	const struct salt_entry *first[] = { &none, &own, &rounds, &cut, NULL };
+	const struct salt_entry *second[] = { &late, NULL };
+	struct mech_exchange *x;
+	struct tok *t = keys_token("softhsm");
+	size_t i;
+
+	CU_ASSERT_EQUAL_FATAL(mech_exchange_open(keys_krb5(), t, false, &x), 0);
+	CU_ASSERT_EQUAL_FATAL(mech_exchange_password(x, user, "secret"), 0);
+	CU_ASSERT_EQUAL(ex_password_next(x), KRB5KRB_AP_ERR_BAD_INTEGRITY);
+	learn(x, first);
+	CU_ASSERT_EQUAL(ex_password_next(x), 0);
+	check_password(x, 18, "EXAMPLE.ORGuseradmin");
+	for (i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(ex_password_next(x), KRB5_ERR_BAD_S2K_PARAMS);
+	learn(x, first);                 /* the same: nothing is made again */
+	CU_ASSERT_EQUAL(ex_password_next(x), KRB5KRB_AP_ERR_BAD_INTEGRITY);
+	CU_ASSERT_EQUAL(x->n_keys, 1);
+	learn(x, second);
+	CU_ASSERT_EQUAL(ex_password_next(x), 0);
+	check_password(x, 17, "other");
+	for (i = 2; i <= EX_CLIENT_KEYS; i++) {
+		CU_ASSERT_EQUAL(x->n_keys, i);
+		learn(x, i % 2 ? second : first);
+		CU_ASSERT_EQUAL(ex_password_next(x), i < EX_CLIENT_KEYS ? 0 : KRB5KRB_AP_ERR_BAD_INTEGRITY);
+	}
+	mech_exchange_close(&x);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -409,6 +499,7 @@ int main(void)
 		{ "cut and spoilt messages", test_bad },
 		{ "a request written anew", test_write },
 		{ "KRB-CRED", test_write_cred },
+		{ "a password's keys, by the KDC's salts", test_password },
 		CU_TEST_INFO_NULL
 	};
 
