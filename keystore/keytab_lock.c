@@ -61,9 +61,10 @@ static err_t lock_file(struct tok *t, const char *what, int wait_ms, int *fd)
 	*fd = -1;
 	if (!dir[0])
 		return err_set(ERR_CONFIG, "nothing is written to token \"%s\" without a lock, and there "
-			       "is no directory for one: set state_dir in krb5.conf section "
-			       "[appdefaults] gssp11 to a directory that is this user's alone (mode "
-			       "0700)", info->label);
+			       "is no directory for one: state_dir in krb5.conf section [appdefaults] "
+			       "gssp11 (default: /var/tmp/gssp11_%lu) must be a directory that is this "
+			       "user's alone (chown, chmod 700)", info->label,
+			       (unsigned long)geteuid());
 	lock_path(info, dir, what, path, sizeof(path));
 	f = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (f < 0)

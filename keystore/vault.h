@@ -81,6 +81,13 @@ MUST err_t ks_vault_destroy(struct tok *t, const struct ks_surrogate *s);
  */
 MUST err_t ks_vault_sweep(struct tok *t, int64_t now, size_t *n);
 
+/*
+ * Destroys entries that a store left incomplete because the token went away in
+ * its midst: no cache has their surrogates.  Two looks, pause seconds apart, so
+ * that what another user or host is writing stays.  *n counts them.
+ */
+MUST err_t ks_vault_sweep_broken(struct tok *t, unsigned pause, size_t *n);
+
 /* How many entries this token takes from now on, for this process; 0: KS_VAULT_MAX. */
 void ks_vault_limit_set(struct tok *t, unsigned max);
 
@@ -90,7 +97,7 @@ struct ks_vault_entry {
 	enum ks_vault_kind kind;
 	int64_t expires;
 	size_t objects;
-	bool whole;              /* else the store was interrupted: it does not count */
+	bool whole;              /* else the store was interrupted, or is under way: no key */
 };
 
 /* The inventory, oldest expiry first; free with free(). */

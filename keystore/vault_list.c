@@ -220,6 +220,72 @@ err_t ks_vault_sweep(struct tok *t, int64_t now, size_t *n)
 	return err;
 }
 
+/* ---- what an interrupted store left ---- */
+
+static bool is_broken(const struct ks_vault_entry *e, const struct ks_vault_entry *before, size_t n)
+{
+	size_t i;
+
+	for (i = 0; !e->whole && i < n; i++) {
+		if (!before[i].whole && before[i].objects == e->objects &&
+		    !strcmp(before[i].label, e->label))
+			return true;
+	}
+	return false;
+}
+
+/* With the turn. */
+static err_t destroy_broken(struct tok *t, const struct ks_vault_entry *before, size_t n_before,
+			    size_t *gone)
+{
+	struct ks_vault_entry *list;
+	size_t n, i;
+	err_t err;
+
+	err = ks_vault_list(t, &list, &n);
+	for (i = 0; !err && i < n; i++) {
+		if (!is_broken(&list[i], before, n_before))
+			continue;
+		err = ks_vault_erase(t, list[i].label);
+		if (err == ERR_KEY_ABSENT)
+			err = 0;
+		else if (!err)
+			(*gone)++;
+	}
+	free(list);
+	return err;
+}
+
+static bool any_broken(const struct ks_vault_entry *list, size_t n)
+{
+	while (n && list[n - 1].whole)
+		n--;
+	return n > 0;
+}
+
+err_t ks_vault_sweep_broken(struct tok *t, unsigned pause, size_t *n)
+{
+	struct timespec wait = { .tv_sec = pause };
+	struct ks_vault_entry *before;
+	size_t n_before;
+	err_t err;
+	int fd;
+
+	*n = 0;
+	err = ks_vault_list(t, &before, &n_before);
+	if (err || !any_broken(before, n_before))
+		goto out;
+	(void)nanosleep(&wait, NULL);
+	err = ks_vault_enter(t, &fd);
+	if (err)
+		goto out;
+	err = destroy_broken(t, before, n_before, n);
+	ks_vault_leave(&fd);
+out:
+	free(before);
+	return err;
+}
+
 err_t ks_vault_room(struct tok *t, bool now)
 {
 	struct ks_vault_count c = ks_vault_count_get(t);

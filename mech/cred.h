@@ -32,6 +32,7 @@ struct mech_cred {
 
 	/* the initiator's half, as far as keys on a token have to do with it (initiator.h) */
 	struct ks_keytab *client_keytab;  /* on a token: gets initial tickets; NULL: none */
+	bool keytab_shut;            /* there is such a default keytab, but it did not open */
 	char *identity;              /* URI of a card to get tickets with; NULL: none */
 	struct mech_terms terms;     /* of such tickets, also when they are renewed */
 	struct mech_initiator *initiator; /* own tickets in a private cache, or NULL */

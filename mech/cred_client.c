@@ -69,6 +69,7 @@ static err_t acquire(struct mech_cred *c, const struct mech_wish *w, const char 
 	if (err && !named) {
 		trace("client keytab does not open, and does not count: %s",
 		      err_text(err) ? err_text(err) : "");
+		c->keytab_shut = true;
 		return 0;
 	}
 	ch.keytab = c->client_keytab;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/ccache.h"
 #include "keystore/probe.h"
 #include "mech/audit_event.h"
 #include "mech/codes.h"
@@ -259,6 +260,21 @@ static OM_uint32 next_call(OM_uint32 *minor, struct mech_ctx **ctx, const struct
 	return mech_fail(minor, major, err);
 }
 
+/* Others who renew the tickets put new ones into the cache, and destroy the old ones' keys then. */
+static bool has_other_tickets(const struct mech_initiator *i)
+{
+	krb5_context k5;
+	krb5_ccache cc;
+	bool has;
+
+	if (mech_krb5(&k5) || krb5_cc_resolve(k5, i->ccache, &cc))
+		return false;
+	if (ks_ccache_has_keys(k5, cc, i->tok, &has))
+		has = false;
+	krb5_cc_close(k5, cc);
+	return has;
+}
+
 OM_uint32 mech_initiate(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_initiator *i,
 			const struct mech_init_args *a)
 {
@@ -270,9 +286,12 @@ OM_uint32 mech_initiate(OM_uint32 *minor, struct mech_ctx **ctx, struct mech_ini
 	if (*ctx)
 		return next_call(minor, ctx, a);
 	major = first_call(minor, ctx, &t);
-	if (!GSS_ERROR(major) || (err_t)*minor != ERR_KEY_LOST)
+	if (!GSS_ERROR(major))
 		return major;
 	/* soft tokens lose their sessions when many processes log in at once; nothing was sent yet */
-	trace("initiate: a key was lost with the token on the way: once more");
+	if ((err_t)*minor != ERR_KEY_LOST &&
+	    ((err_t)*minor != ERR_KEY_ABSENT || !has_other_tickets(i)))
+		return major;
+	trace("initiate: a key was lost with the token, or with old tickets, on the way: once more");
 	return first_call(minor, ctx, &again);
 }

@@ -159,6 +159,9 @@ static err_t has_its_keys(void *arg, struct tok *t)
 	bool has;
 	err_t err = ks_ccache_has_keys(o->k5, o->cc, t, &has);
 
+	/* once more: others may have renewed the tickets since they were read */
+	if (!err && !has)
+		err = ks_ccache_has_keys(o->k5, o->cc, t, &has);
 	if (err || has)
 		return err;
 	return err_set(ERR_KEY_ABSENT, "token \"%s\" has none of its session keys: they went when "
@@ -182,6 +185,33 @@ static err_t find_owner(struct mech_choice *c, const struct ks_token_id *id, str
 	return err;
 }
 
+/*
+ * Beside a client keytab on a token a cache of ordinary keys is no way around
+ * a policy that wants none in memory: whoever may write it could choose that.
+ */
+static err_t ordinary_allowed(const struct mech_choice *c)
+{
+	struct ks_conf conf;
+	bool fips;
+	err_t err;
+
+	if (!c->cc || !c->client)
+		return 0;
+	err = ks_conf_read(c->k5, c->client->realm.data, &conf);
+	if (err)
+		return err;
+	fips = conf.fips >= KS_FIPS_STRICT_MECHANISMS;
+	if (fips || conf.exposure == KS_CONF_ON_TOKEN)
+		err = err_set(ERR_POLICY, "%s%s refuses credential cache %s:%s: its session keys are "
+			      "ordinary ones, which libkrb5 would use in memory, and a client keytab on a "
+			      "token is configured; destroy it, or get tickets with \"gssp11 kinit -k\"",
+			      fips ? "fips = " : "exposure = on-token",
+			      fips ? ks_fips_word(conf.fips) : "", krb5_cc_get_type(c->k5, c->cc),
+			      krb5_cc_get_name(c->k5, c->cc));
+	ks_conf_fini(&conf);
+	return err;
+}
+
 /* The initiator of the chosen cache; NULL in *out for ordinary keys. */
 static err_t of_choice(struct mech_choice *c, struct mech_initiator **out)
 {
@@ -190,7 +220,7 @@ static err_t of_choice(struct mech_choice *c, struct mech_initiator **out)
 	err_t err;
 
 	if (!c->cc || !ks_ccache_marked(c->k5, c->cc, &id))
-		return 0;
+		return c->keytab ? ordinary_allowed(c) : 0;
 	err = find_owner(c, &id, &tok);
 	if (!err)
 		err = mech_initiator_on(c->k5, c->cc, tok, out);
@@ -330,6 +360,8 @@ static err_t of_default(const struct mech_name *target, struct mech_initiator **
 		err = of_choice(&c, out);
 	else if (!kt && !identity)
 		err = why;
+	if (!err && !*out && why)
+		err = ordinary_allowed(&c);
 	mech_choice_fini(&c);
 	ks_keytab_unref(&kt);
 	free(identity);
@@ -416,6 +448,8 @@ static err_t of_cred(struct mech_cred *cred, const struct mech_name *target,
 		err = of_choice(&c, out);
 	else if (!cred->client_keytab && !cred->identity)
 		err = 0;         /* the stock mechanism will say what is wrong */
+	if (!err && !*out && cred->keytab_shut)
+		err = ordinary_allowed(&c);
 	if (!err)
 		stick(cred, &c, *out != NULL);
 	mech_choice_fini(&c);

@@ -1,6 +1,6 @@
 /*
  * Initial tickets with a password by this module itself: where they come in
- * FAST (armor_ccache), or with what the stock mechanism cannot be terms for.
+ * FAST (armor_ccache), or on terms that the stock mechanism cannot be asked for.
  */
 #ifndef GSSP11_PASSWORD_H
 #define GSSP11_PASSWORD_H
@@ -10,7 +10,7 @@
 
 struct tok;
 
-/* True where the settings of the name's realm, or what is terms, want this. */
+/* True where the settings of the name's realm, or the terms, want this. */
 MUST err_t mech_password_wanted(const struct mech_name *name, const struct mech_terms *terms,
 				bool *wanted);
 

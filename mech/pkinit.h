@@ -21,7 +21,7 @@ MUST err_t mech_pkinit_client(krb5_context k5, const char *uri, krb5_const_princ
 			      krb5_principal *out);
 
 /*
- * What must be so before a card is terms for anything: a session token is set,
+ * What must be so before a card is asked for anything: a session token is set,
  * and policy lets session keys pass through host memory.  ERR_CONFIG,
  * ERR_POLICY.
  */

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "keystore/ccache.h"
+#include "keystore/keytab.h"
 #include "mech/choice.h"
 #include "mech/exchange.h"
 #include "mech/initiator.h"
@@ -242,6 +243,23 @@ static err_t publish(struct renewal *r)
 	return 0;
 }
 
+/* One at a time, and not while others ask the KDC with the ticket whose key goes. */
+static err_t renew_in_turn(struct renewal *r)
+{
+	int turn = ks_ticket_turn(r->i->tok);
+	err_t err;
+
+	err = check(r);
+	if (!err)
+		err = ask(r);
+	if (!err)
+		err = fill(r);
+	if (!err)
+		err = publish(r);
+	ks_ticket_turn_end(&turn);
+	return err;
+}
+
 OM_uint32 mech_renew(OM_uint32 *minor, const struct mech_wish *w, enum mech_again how)
 {
 	struct renewal r = { .how = how };
@@ -251,13 +269,7 @@ OM_uint32 mech_renew(OM_uint32 *minor, const struct mech_wish *w, enum mech_agai
 	if (!err)
 		err = open_cache(&r, w);
 	if (!err)
-		err = check(&r);
-	if (!err)
-		err = ask(&r);
-	if (!err)
-		err = fill(&r);
-	if (!err)
-		err = publish(&r);
+		err = renew_in_turn(&r);
 	renewal_fini(&r);
 	return err ? mech_fail(minor, GSS_S_NO_CRED, err) : GSS_S_COMPLETE;
 }

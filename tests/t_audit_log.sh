@@ -94,7 +94,7 @@ initiate() {
 	local sock=$SCRATCH/sock pid rc=0
 
 	rm -f "$sock"
-	GSS_MECH_CONFIG=$SCRATCH/mech tool "initial tickets" kinit -c "FILE:$SCRATCH/cc" -t "$TOKEN_URI" user
+	GSS_MECH_CONFIG=$SCRATCH/mech tool "initial tickets" kinit -r 1d -c "FILE:$SCRATCH/cc" -t "$TOKEN_URI" user
 	KRB5_KTNAME=FILE:$REALM_DIR/krb5.keytab timeout -k 5 60 "$PEER" accept "$sock" -q -f mutual \
 		>"$SCRATCH/accept" 2>&1 </dev/null &
 	pid=$!
@@ -107,6 +107,9 @@ initiate() {
 	cat "$SCRATCH/accept" "$SCRATCH/init" >"$SCRATCH/both"
 	ok "$TOKEN_NAME: an initiation" "$rc" "$SCRATCH/both"
 	has "the tickets" " event=kinit result=ok .* local=user@$REALM"
+	GSS_MECH_CONFIG=$SCRATCH/mech KRB5_CLIENT_KTNAME=$TOKEN_URI tool "renewing" kinit -R -c "FILE:$SCRATCH/cc"
+	has "what is to be renewed" " event=renew-begin result=ok .* detail=credential%20cache%20FILE:"
+	has "the renewal" " event=renew result=ok .* detail=credential%20cache%20FILE:"
 	tool "adopting" adopt --token "$TOKEN_URI" "FILE:$SCRATCH/cc"
 	has "the adoption" " event=adopt result=ok .* detail=credential%20cache%20FILE:"
 	has "the initiation" " event=initiate result=ok .* local=user@$REALM peer=svc18/localhost@$REALM etype=18 token="

@@ -19,6 +19,7 @@ shopt -s lastpipe
 
 scratch_start ccache
 cd "$SCRATCH"
+SHIM=${GSSP11_SHIM:-$(build_file . p11shim.so)}
 RING=gssp11_${SCRATCH##*.}
 mkdir -p home
 TOP_HOME=$HOME
@@ -153,6 +154,27 @@ flags() {
 	ok "$NAME: $1" "$rc" out
 }
 
+# The token behind a module that fails on demand (tests/shim.c): in the request, in the reply, in storing.
+gone_meanwhile() {
+	local module=$TOKEN_MODULE before=$KRB5_CONFIG failing
+
+	export P11SHIM_MODULE=$module P11SHIM_CTL=$SCRATCH/shim.ctl
+	TOKEN_MODULE=$SHIM
+	token_uri
+	token_conf "$SCRATCH/shim.conf" "session_token = $TOKEN_URI"
+	export KRB5_CONFIG=$SCRATCH/shim.conf:$A_CONF
+	: >shim.ctl
+	tool "kinit -R" kinit -R -c "$1"
+	for failing in "C_Encrypt 0" "C_DecryptInit 2" "C_CreateObject 5"; do
+		echo "fail $failing -1 e0" >shim.ctl
+		refused 1 "the token goes meanwhile: $failing" "nothing is renewed: .*TOKEN_NOT_PRESENT" kinit -R -c "$1"
+	done
+	: >shim.ctl
+	export KRB5_CONFIG=$before
+	TOKEN_MODULE=$module
+	token_uri
+}
+
 # What can be renewed, and what not.
 again() {
 	local cc=FILE:$SCRATCH/cc.again get before
@@ -177,6 +199,7 @@ again() {
 	refused 1 "another's cache" "." kinit -R -c "$cc" other
 	KRB5_CONFIG=$SCRATCH/$NAME.conf:$SCRATCH/dead.conf refused 1 "a KDC that does not answer" \
 		"nothing is renewed: .*KDC" kinit -R -c "$cc"
+	gone_meanwhile "$cc"
 	refused 2 "-R and another option" "no other option" kinit -R -l 1h -c "$cc"
 	refused 2 "-R and -v" "give one of them" kinit -R -v -c "$cc"
 	refused 2 "-f and -F" "which shall it be" kinit -f -F -c "$cc"

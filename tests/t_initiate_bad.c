@@ -227,6 +227,14 @@ static void test_forged(void)
 	forged(&(struct ini_rep){ .subkey = ENCTYPE_CAMELLIA256_CTS_CMAC }, KRB5_NOPERM_ETYPE);
 	forged(&(struct ini_rep){ .subkey = 18, .outer_etype = 17 }, KRB5_BAD_ENCTYPE);
 	forged(&(struct ini_rep){ .subkey = 18, .outer_etype = 20 }, KRB5_BAD_ENCTYPE);
+	/* a peer does not choose what policy refuses */
+	set("nss", 20, NULL);
+	ini.i->conf.fips = KS_FIPS_STRICT_MECHANISMS;
+	forged(&(struct ini_rep){ .seq = 7, .subkey = 19 }, 0);
+	forged(&(struct ini_rep){ .seq = 7 }, 0);
+	forged(&(struct ini_rep){ .seq = 7, .subkey = 18 }, ERR_POLICY);
+	forged(&(struct ini_rep){ .seq = 7, .subkey = 17 }, ERR_POLICY);
+	ini.i->conf.fips = KS_FIPS_OFF;
 }
 
 /* Where no subkey was sent (subkey = optional) the acceptor's is all that protects messages. */

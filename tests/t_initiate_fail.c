@@ -2,14 +2,18 @@
  * Initiators on tokens that fail: every PKCS#11 call of both calls in turn
  * gives an error, and the token goes away between them.  There is a context or
  * a clear error, never half of one, and the credential cache is as it was.
+ * Others at the same cache, who renew its tickets or destroy them meanwhile.
  * And how many calls it takes when nothing fails.
  */
 #include <CUnit/Basic.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "keystore/ccache.h"
+#include "mech/exchange.h"
 #include "tests/lib/initiating.h"
 
 /* Each token has a child of its own: what is not as it must be ends it. */
@@ -194,6 +198,75 @@ static void cost(void)
 	free(log);
 }
 
+/* ---- others at the same cache ---- */
+
+/* What happens between a look into the cache and one at the token, once. */
+static void (*meanwhile)(void);
+
+/* In libkrb5's place, for what is linked to this program. */
+krb5_error_code krb5_get_credentials(krb5_context k5, krb5_flags options, krb5_ccache cc,
+				     krb5_creds *in, krb5_creds **out)
+{
+	krb5_error_code (*real)(krb5_context, krb5_flags, krb5_ccache, krb5_creds *, krb5_creds **);
+	void (*f)(void) = meanwhile;
+	krb5_error_code code;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "krb5_get_credentials");
+	code = real(k5, options, cc, in, out);
+	meanwhile = NULL;
+	if (f)
+		f();
+	return code;
+}
+
+static struct ks_surrogate there;        /* of the ticket in the cache */
+
+/* The ticket comes again, with another key on the token, and the key before it goes. */
+static void renew(void)
+{
+	const struct ks_surrogate before = there;
+	struct mech_exchange *x;
+	krb5_ccache cc;
+	char name[4200];
+	krb5_creds *c;
+
+	snprintf(name, sizeof(name), "FILE:%s", ini.cc);
+	NEED(!krb5_copy_creds(acc_krb5(), &ini.creds, &c));
+	NEED(!mech_exchange_open(acc_krb5(), ini.tok, false, &x));
+	NEED(!mech_exchange_move(x, c));
+	mech_exchange_keep(x, c);
+	mech_exchange_close(&x);
+	NEED(ks_ccache_surrogate(&c->keyblock, &there));
+	NEED(!krb5_cc_resolve(acc_krb5(), name, &cc));
+	NEED(!krb5_cc_initialize(acc_krb5(), cc, c->client));
+	NEED(!krb5_cc_store_cred(acc_krb5(), cc, c));
+	krb5_cc_close(acc_krb5(), cc);
+	krb5_free_creds(acc_krb5(), c);
+	if (before.len)
+		NEED(!ks_vault_destroy(ini.tok, &before));
+}
+
+static void destroy(void)
+{
+	NEED(!ks_vault_destroy(ini.tok, &there));
+}
+
+/* "kinit -R" of another process: the call goes on with the new ticket; "destroy": it fails. */
+static void others(void)
+{
+	struct ini_side own = { .own = true };
+
+	snprintf(doing, sizeof(doing), "renewed meanwhile");
+	memset(&there, 0, sizeof(there));
+	renew();
+	meanwhile = renew;
+	NEED(attempt(9, "") && !meanwhile);
+	meanwhile = destroy;
+	ini_call(&own, &usual, NULL);
+	NEED(!meanwhile && GSS_ERROR(own.major) && (err_t)own.minor == ERR_KEY_ABSENT);
+	ini_fini(&own);
+}
+
 /* The failing module's init string is that of the one behind it. */
 static void environment(void)
 {
@@ -223,6 +296,8 @@ static void run_all(void)
 	each_call(1);
 	set(20);
 	each_call(1);
+	others();
+	set(20);
 	gone();
 }
 

@@ -206,6 +206,11 @@ test_refresh() {
 	says "renewal when it is due" "due late" init host@localhost due
 	no_keys cc FILE:cc | verdict "$NAME: no key in the renewed cache"
 	says "and by acquiring" "due late" refresh -1 acquire inquire due
+	rm -f cc
+	p "a credential with a lifetime of its own" set ticket_lifetime=20m acquire inquire refresh -1 init host@localhost
+	klist cc >out
+	t "also where it is renewed" "$(awk '/krbtgt/ { split($2, a, ":"); split($4, b, ":"); print (b[1] * 60 + b[2] - a[1] * 60 - a[2] + 1440) % 1440 }' out)" = 20
+	rm -f cc
 	says "one credential over several lives" "due late" acquire init host@localhost refresh -1 init host@localhost due
 	says "tickets that are about to expire" "peer short@$REALM" name short set "ccache=FILE:$SCRATCH/cc.short" acquire \
 		init host@localhost sleep 9 init host@localhost

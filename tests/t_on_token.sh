@@ -168,7 +168,26 @@ test_tools() {
 	"$GSSP11_TOOL" adopt "FILE:$SCRATCH/cc.stock" >out 2>&1 || rc=$?
 	[ "$rc" = 1 ] && grep -q 'exposure = on-token' out && cmp -s cc.stock saved && rc=0 || rc=99
 	ok "$NAME: a cache with keys in it is not adopted" "$rc" out
+	test_ordinary
 	export KRB5_CLIENT_KTNAME=$TOKEN_URI
+}
+
+# Who writes such a cache does not choose a weaker way than the policy's.
+test_ordinary() {
+	local what refused='refuses credential cache FILE:.*cc.stock: its session keys are ordinary ones'
+
+	CC=$SCRATCH/cc.stock
+	for what in "exposure = on-token" "fips = strict-mechanisms"; do
+		settings "" "$what"
+		says "$what: no client keytab, and the stock mechanism's tickets" "peer only20@$REALM" init svc20@localhost
+		export KRB5_CLIENT_KTNAME=$TOKEN_URI
+		not "$what: with one they are refused" "$what $refused" init svc20@localhost
+		not "the same of a credential" "$what $refused" acquire init svc20@localhost
+		export KRB5_CLIENT_KTNAME=pkcs11:token=nosuch
+		not "$what: nor does it count that it does not open" "$what $refused" init svc20@localhost
+		not "of a credential, either" "$what $refused" acquire init svc20@localhost
+		unset KRB5_CLIENT_KTNAME
+	done
 }
 
 # The forwarded ticket's key goes from the KDC's message into the service's; what comes is a ticket.
@@ -266,6 +285,38 @@ test_forbidden() {
 	says "the token lets it go" "peer client@$REALM" delegate host@localhost
 }
 
+# The token goes away amid a renewal: the cache is what it was, and what is left is swept.
+test_gone() {
+	local n at
+
+	NAME="$TOKEN_NAME, gone amid kinit -R"
+	CC=$SCRATCH/cc.again
+	settings 20 "exposure = on-token" "session_token = $TOKEN_URI"
+	again() { env KRB5CCNAME="FILE:$CC" GSS_MECH_CONFIG="$SCRATCH/mech.conf" "$GSSP11_TOOL" "$@" >out 2>&1; }
+	again kinit -k -r 1d only20 && rc=0 || rc=$?
+	ok "$NAME: renewable tickets" "$rc" out
+	rm -f calls
+	echo "log $SCRATCH/calls" >shim.ctl
+	again kinit -R && rc=0 || rc=$?
+	ok "$NAME: renewed" "$rc" out
+	n=$(wc -l <calls)
+	cp "$CC" saved
+	# fifty calls from the end the new key is being stored
+	for at in $((n - 50)) $((n / 2)) $((n / 4)) 20; do
+		echo "fail * $at -1 e0" >shim.ctl
+		again kinit -R && rc=0 || rc=$?
+		{ [ "$rc" = 1 ] && grep -q 'nothing is renewed: .*TOKEN_NOT_PRESENT' out && cmp -s "$CC" saved; } && rc=0 || rc=1
+		ok "$NAME: after $at of $n calls it fails, and the cache is the same" "$rc" out
+	done
+	: >shim.ctl
+	again sweep --token "$TOKEN_URI" || true
+	grep -q '^removed [1-9][0-9]* session keys that were stored in part' out && rc=0 || rc=1
+	ok "$NAME: parts of keys are swept" "$rc" out
+	"$PROBE" "$TOKEN_URI" "$TOKEN_URI" "FILE:$CC" list >out 2>&1 && awk '$2 != $4 { exit 1 }' out && rc=0 || rc=1
+	ok "$NAME: none is left" "$rc" out
+	says "and the old ticket works" "peer only20@$REALM" init svc20@localhost
+}
+
 # peers WHAT OPTION...: a context without a subkey of the initiator's, whose acceptor is the stock mechanism
 peers() {
 	local what=$1 t=$2 acceptor
@@ -348,6 +399,7 @@ for kind; do
 	[ "$kind" = nss ] || continue
 	behind_shim
 	test_forbidden
+	test_gone
 	test_without_subkey
 done
 token_softhsm "$SCRATCH/softhsm"
