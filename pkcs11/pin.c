@@ -38,9 +38,9 @@ static err_t check_stat(const char *path, const struct stat *st)
 		return err_set(ERR_PIN_SOURCE, "the PIN file %s is not a regular file", path);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return err_set(ERR_PIN_SOURCE, "the PIN file %s belongs to uid %lu, neither root "
-			       "nor uid %lu, which asks: run as its owner (gssp11: --owner "
-			       "USER, doctor: --as USER), or chown it", path, (unsigned long)st->st_uid,
-			       (unsigned long)geteuid());
+			       "nor uid %lu, which asks: run as its owner (runuser -u; gssp11 "
+			       "has --owner USER, doctor --as USER), or chown it", path,
+			       (unsigned long)st->st_uid, (unsigned long)geteuid());
 	if (st->st_mode & (S_IWGRP | S_IRWXO))
 		return err_set(ERR_PIN_SOURCE, "the PIN file %s has mode %04o: let nobody but its "
 			       "owner have it (chmod 600)", path,

@@ -80,10 +80,21 @@ static int wrong_token(const struct tool *t, krb5_ccache cc, const struct ks_tok
 	return TOOL_FAILED;
 }
 
+static int no_token(const struct tool *t, krb5_ccache cc, const struct ks_token_id *id)
+{
+	char label[sizeof(id->label)];
+
+	snprintf(label, sizeof(label), "%s", id->label);
+	say("%s has its keys on token \"%s\", which nothing here says how to open: give its URI by "
+	    "--token, or as session_token in krb5.conf section [appdefaults] gssp11",
+	    cache_name(t, cc), printable(label));
+	return TOOL_USAGE;
+}
+
 /* The keys first: while they are there, so is what finds them. */
 static int destroy_keys(struct tool *t, krb5_ccache cc, const struct ks_token_id *id, size_t *n)
 {
-	int status = tool_open(t, true);
+	int status = t->uri ? tool_open(t, true) : no_token(t, cc, id);
 	err_t err;
 
 	if (status != TOOL_OK)

@@ -187,7 +187,8 @@ static int keep_tickets(struct tool *t, gss_cred_id_t cred)
 static int which_keytab(void)
 {
 	say("which client keytab? Give --keytab pkcs11:token=LABEL, or make the URI the default "
-	    "(KRB5_CLIENT_KTNAME, or default_client_keytab_name in krb5.conf)");
+	    "(KRB5_CLIENT_KTNAME, or default_client_keytab_name in krb5.conf; files are for "
+	    "kinit(1)); for tickets by a password, name the principal and leave out --use-keytab");
 	return TOOL_USAGE;
 }
 
@@ -257,7 +258,8 @@ static int ask_password(struct tool *t, struct source *s)
 	krb5_free_principal(t->ctx, p);
 	if (s->password)
 		return TOOL_OK;
-	say("there is no terminal to ask for the password on, or no password came");
+	say("there is no terminal to ask for the password on, or no password came: run this in a "
+	    "terminal, or use a client keytab on a token where nobody can be asked");
 	return TOOL_FAILED;
 }
 
@@ -298,6 +300,28 @@ static int check_flags(const struct tool *t)
 	return TOOL_OK;
 }
 
+/* The KDC's and libkrb5's words for a wrong key name no cure. */
+static void say_cure(const struct source *s, OM_uint32 minor)
+{
+	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+	OM_uint32 ignored, more = 0;
+	const char *why;
+
+	gss_display_status(&ignored, minor, GSS_C_MECH_CODE, (gss_OID)gss_mech_krb5, &more, &text);
+	why = text.length ? text.value : "";
+	if (strstr(why, "AP-REQ armor"))
+		say("armor_ccache in krb5.conf must name a cache with a ticket-granting ticket that has "
+		    "not expired: get one there (kinit -n -c, gssp11 kinit -c), with the setting left out");
+	else if (!strstr(why, "Preauthentication failed") && !strstr(why, "integrity check failed"))
+		;
+	else if (s->password)
+		say("is the password right?");
+	else if (s->key && !strcmp(s->key, "client_keytab"))
+		say("has the KDC a newer key than the token? Bring it in with \"gssp11 keytab import "
+		    "--use initiate\"");
+	gss_release_buffer(&ignored, &text);
+}
+
 int kinit(struct tool *t)
 {
 	gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
@@ -315,6 +339,7 @@ int kinit(struct tool *t)
 		return status;
 	if (GSS_ERROR(get_tickets(t, &minor, &s, &cred))) {
 		status = gss_failed("no tickets", minor);
+		say_cure(&s, minor);
 		(void)audit_command(t, "kinit", t->o.n_args ? t->o.args[0] : NULL, NULL, EACCES);
 	} else {
 		status = keep_tickets(t, cred);

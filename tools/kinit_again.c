@@ -127,25 +127,28 @@ static OM_uint32 acquire(const struct tool *t, OM_uint32 *minor, const char *cca
 static int renew(struct tool *t, const char *name)
 {
 	krb5_creds before = { 0 }, after = { 0 };
-	const char *event = t->o.given & OPT_VALIDATE ? "validate" : "renew";
+	const bool validate = t->o.given & OPT_VALIDATE;
+	const char *event = validate ? "validate" : "renew";
 	int status = TOOL_OK;
+	char detail[300];
 	OM_uint32 minor;
 	bool same;
 
+	snprintf(detail, sizeof(detail), "credential cache %.200s", printable(name));
 	/* what cannot be logged is not done */
-	if (audit_command(t, "kinit-renew", NULL, name, 0) != TOOL_OK)
+	if (audit_command(t, validate ? "validate-begin" : "renew-begin", NULL, detail, 0) != TOOL_OK)
 		return TOOL_FAILED;
 	(void)read_tgt(t, name, &before);
 	if (GSS_ERROR(acquire(t, &minor, name))) {
-		status = gss_failed(t->o.given & OPT_VALIDATE ? "nothing is validated"
-							      : "nothing is renewed", minor);
-		(void)audit_command(t, event, NULL, name, EACCES);
+		status = gss_failed(validate ? "nothing is validated" : "nothing is renewed", minor);
+		(void)audit_command(t, event, NULL, detail, EACCES);
 	} else {
 		same = read_tgt(t, name, &after) || same_ticket(&before, &after);
 		if (same)
 			say("the ticket is the same as before: is the GSS-API module registered (see "
 			    "gss-pkcs11(7), or set GSS_MECH_CONFIG)?");
-		status = same ? TOOL_FAILED : TOOL_OK;
+		status = audit_command(t, event, NULL, detail, same ? EACCES : 0);
+		status = same ? TOOL_FAILED : status;
 	}
 	krb5_free_cred_contents(t->ctx, &before);
 	krb5_free_cred_contents(t->ctx, &after);

@@ -50,7 +50,7 @@ static const struct command commands[] = {
 	  COMMON | OPT_CCACHE | OPT_SESSION, 0, 1, adopt },
 	{ "destroy", "", "[CCACHE]",
 	  "remove a credential cache and its keys on a token", NULL,
-	  COMMON | OPT_CCACHE | OPT_SESSION, 0, 1, destroy },
+	  COMMON | OPT_CCACHE | OPT_SESSION | OPT_MAYBE, 0, 1, destroy },
 	{ "doctor", "", "[URI]",
 	  "say whether a token, this host and this user can do the job",
 	  "Tries what the token can do, and whether a session can read keys on it, with keys\n"

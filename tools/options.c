@@ -15,7 +15,7 @@ struct option_row {
 };
 
 static const struct option_row rows[] = {
-	{ "token", "URI", 0, OPT_TOKEN, "the token (default: the default keytab name)" },
+	{ "token", "URI", 0, OPT_TOKEN, "the token (default: see gssp11(1))" },
 	{ "use", "accept|initiate|both", 0, OPT_USE, "what the keys are for (default: accept)" },
 	{ "kvno", "N", 0, OPT_KVNO, "only this key version" },
 	{ "enctype", "E", 0, OPT_ENCTYPE, "only this encryption type" },

@@ -58,7 +58,8 @@ static int default_uri(struct tool *t)
 		if (t->cmd->options & OPT_MAYBE)
 			return TOOL_OK;
 		say("which token? Give --token pkcs11:token=LABEL, or make the URI the default "
-		    "keytab name (default_keytab_name in krb5.conf)");
+		    "keytab name (KRB5_KTNAME, or default_keytab_name in krb5.conf)%s",
+		    t->cmd->options & OPT_SESSION ? " or session_token" : "");
 		return TOOL_USAGE;
 	}
 	t->uri = strdup(name);
