@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
 
 #include "keystore/audit_int.h"
 #include "pkcs11/bytes.h"
@@ -178,7 +177,7 @@ bool audit_begin(struct audit_end *end)
 	uint8_t name[AUDIT_CHAIN / 2];
 
 	memset(end, 0, sizeof(*end));
-	if (RAND_bytes(name, sizeof(name)) != 1)
+	if (!secret_random(name, sizeof(name)))
 		return false;
 	hex_put(name, sizeof(name), end->chain);
 	memset(end->hash, '0', AUDIT_HASH);

@@ -5,10 +5,10 @@
 #include "keystore/bundle.h"
 
 #include <krb5.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #include "keystore/keytab.h"
+#include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
 #define TEXT 61                  /* octets of known text: a partial last block */
@@ -119,7 +119,7 @@ static err_t prove_all(struct proof *p, unsigned use)
 	size_t i, n = ks_bundle_uses(p->e, use, uses);
 	err_t err = 0;
 
-	if (RAND_bytes(p->text, TEXT) != 1)
+	if (!secret_random(p->text, TEXT))
 		return err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 	for (i = 0; !err && i < n; i++) {
 		err = prove(p, &uses[i]);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <krb5.h>
-#include <openssl/rand.h>
 
 #include "pkcs11/token.h"
 
@@ -21,7 +20,7 @@ err_t ks_confounder(uint8_t out[KS_CONFOUNDER])
 {
 	if (store.left == 0 || store.forks != tok_forks_seen()) {
 		store.left = 0;
-		if (RAND_bytes(store.octets, STORE) != 1)
+		if (!secret_random(store.octets, STORE))
 			return err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gave no random octets");
 		store.left = STORE;
 		store.forks = tok_forks_seen();

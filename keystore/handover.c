@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/rand.h>
 
 #include "keystore/key_priv.h"
 #include "pkcs11/copy.h"
@@ -136,7 +135,7 @@ static err_t start(struct ks_key *const *keys, size_t n, struct ks_handover **ou
 		return err_set(ERR_INTERNAL, "a handover without keys");
 	h->n = n;
 	h->id.time = (int64_t)time(NULL);
-	if (RAND_bytes(h->id.nonce, KS_HAND_NONCE) != 1)
+	if (!secret_random(h->id.nonce, KS_HAND_NONCE))
 		return err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 	return ks_state_id(h->tok, h->state);
 }

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
 
 #include "pkcs11/token.h"
 #include "pkcs11/trace.h"
@@ -89,7 +88,7 @@ static err_t make_id(const char *path)
 	char temp[PATH_LEN + 24], hex[2 * sizeof(tail) + 1];
 	err_t err;
 
-	if (RAND_bytes(id, sizeof(id)) != 1 || RAND_bytes(tail, sizeof(tail)) != 1)
+	if (!secret_random(id, sizeof(id)) || !secret_random(tail, sizeof(tail)))
 		return err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 	hex_of(tail, sizeof(tail), hex);
 	snprintf(temp, sizeof(temp), "%s.%s", path, hex);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/rand.h>
 
 #include "pkcs11/bytes.h"
 #include "pkcs11/token.h"
@@ -46,7 +45,7 @@ static struct hider *hider_named(const uint8_t *id)
 
 static err_t random_octets(uint8_t *p, int n)
 {
-	return RAND_bytes(p, n) == 1 ? 0
+	return secret_random(p, n) ? 0
 	       : err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 }
 

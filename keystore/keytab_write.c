@@ -7,12 +7,12 @@
  * its own, so what an interrupted one left behind never mixes with the next.
  */
 #include <errno.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "keystore/bundle.h"
 #include "keystore/keytab_int.h"
+#include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
 /* What is being written; key octets stay with the caller. */
@@ -135,7 +135,7 @@ static err_t claim(struct job *j)
 	there = ks_snap_find(s, j->e->principal, j->e->kvno, j->e->etype);
 	if (there)
 		err = compare(j, there, &s->ids[there - s->entries]);
-	else if (RAND_bytes(j->id.instance, KS_INSTANCE) != 1)
+	else if (!secret_random(j->id.instance, KS_INSTANCE))
 		err = err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 	if (!err && !j->id.ordinal)
 		j->id.ordinal = s->n ? s->entries[s->n - 1].ordinal + 1 : 1;

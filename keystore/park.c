@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include <krb5.h>
-#include <openssl/rand.h>
 
 /*
  * One parking key a token and generation, for the process.  Entries are only
@@ -78,7 +77,7 @@ err_t ks_shelf_park(struct ks_key *k, struct shelf *s, struct secret *values)
 	blob = malloc(PARK_IV + n);
 	if (!blob)
 		return ENOMEM;
-	if (RAND_bytes(blob, PARK_IV) != 1)
+	if (!secret_random(blob, PARK_IV))
 		err = err_set(KRB5_CRYPTO_INTERNAL, "libcrypto gave no random octets");
 	if (!err)
 		err = tok_cbc_encrypt(parking, blob, values->data, n, blob + PARK_IV);

@@ -16,7 +16,6 @@
 #include <time.h>
 
 #include <krb5.h>
-#include <openssl/rand.h>
 
 #include "keystore/conf.h"
 #include "keystore/keytab_int.h"
@@ -45,7 +44,7 @@ static err_t new_id(uint8_t id[REF_ID], uint8_t record, const uint8_t *first, si
 	id[REF_HEAD - 1] = record;
 	if (n)
 		memcpy(id + REF_HEAD, first, n);
-	return RAND_bytes(id + REF_HEAD + n, (int)(REF_ID - REF_HEAD - n)) == 1 ? 0
+	return secret_random(id + REF_HEAD + n, REF_ID - REF_HEAD - n) ? 0
 	       : err_set(ERR_INTERNAL, "libcrypto gives no random octets");
 }
 

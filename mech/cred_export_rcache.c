@@ -7,12 +7,12 @@
 #include "mech/cred_export.h"
 
 #include <errno.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
 enum { NONCE = 16, TAG = NONCE + 4 };
@@ -23,7 +23,7 @@ static bool drawn;
 
 static void draw(void)
 {
-	drawn = RAND_bytes(nonce, sizeof(nonce)) == 1;
+	drawn = secret_random(nonce, sizeof(nonce));
 }
 
 /* A child has its parent's nonce, but not its number. */

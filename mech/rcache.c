@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "mech/mech.h"
+#include "pkcs11/secret.h"
 #include "pkcs11/trace.h"
 
 #define RECORD_LEN 16
@@ -94,7 +94,7 @@ static err_t get_seed(int fd, uint8_t seed[SEED_LEN])
 
 	if (err || got == SEED_LEN)
 		return err;
-	if (RAND_bytes(seed, SEED_LEN) != 1)
+	if (!secret_random(seed, SEED_LEN))
 		return err_set(EIO, "libcrypto has no random numbers for the replay cache");
 	return write_at(fd, seed, SEED_LEN, 0);
 }

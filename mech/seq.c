@@ -1,7 +1,8 @@
 #include "mech/seq.h"
 
 #include <errno.h>
-#include <openssl/rand.h>
+
+#include "pkcs11/secret.h"
 
 #define WIDTH 64                 /* numbers that the window remembers */
 #define FIRST_MASK 0x3fffffff
@@ -43,7 +44,7 @@ OM_uint32 mech_seq_check(struct mech_seq *s, uint64_t number)
 
 err_t mech_seq_random(uint32_t *out)
 {
-	if (RAND_bytes((unsigned char *)out, sizeof(*out)) != 1)
+	if (!secret_random(out, sizeof(*out)))
 		return err_set(EIO, "libcrypto has no random numbers");
 	*out &= FIRST_MASK;
 	if (!*out)

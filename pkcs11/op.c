@@ -4,12 +4,12 @@
  */
 #include "pkcs11/digest.h"
 #include "pkcs11/result.h"
+#include "pkcs11/secret.h"
 #include "pkcs11/tokpriv.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/rand.h>
 
 /* One operation on one key. */
 struct op {
@@ -243,7 +243,7 @@ err_t tok_random(struct tok *t, uint8_t *out, size_t len)
 		rv = random_once(t, out, len);
 	}
 	if (rv == CKR_RANDOM_NO_RNG || rv == CKR_FUNCTION_NOT_SUPPORTED)
-		return len <= INT32_MAX && RAND_bytes(out, (int)len) == 1 ? 0 : no_random(t);
+		return secret_random(out, len) ? 0 : no_random(t);
 	if (rv != CKR_OK)
 		return tok_error(t, "C_GenerateRandom", rv);
 	err = check_fresh(t, out, len);

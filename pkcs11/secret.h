@@ -30,6 +30,14 @@ void secret_free(struct secret **s);
 /* Overwrites n octets in a way the compiler keeps (OPENSSL_cleanse). */
 void secret_wipe(void *p, size_t n);
 
+/*
+ * n random octets (INT_MAX at most) of libcrypto's generator; false without.
+ * fork() waits for it, as for calls of a module: the locks of that generator
+ * are not made anew in a child, which would wait for them for ever (measured
+ * on OpenSSL 3.0).  Not within a call of a module.
+ */
+MUST bool secret_random(void *out, size_t n);
+
 /* Constant-time comparison of n octets (CRYPTO_memcmp). */
 MUST bool secret_equal(const void *a, const void *b, size_t n);
 

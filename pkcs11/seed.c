@@ -53,7 +53,7 @@ bool tok_mix(struct tok *t, uint8_t *out, size_t len)
 		return true;
 	for (; ok && len; out += n, len -= n) {
 		n = len < sizeof(own) ? len : sizeof(own);
-		ok = RAND_bytes(own, (int)n) == 1;
+		ok = secret_random(own, n);
 		for (i = 0; ok && i < n; i++)
 			out[i] ^= own[i];
 	}
