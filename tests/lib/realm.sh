@@ -81,7 +81,9 @@ spawn() {
 	local log=$1
 
 	shift
-	setpriv --pdeathsig TERM "$@" >"$log" 2>&1 </dev/null &
+	# here, not in the child: who waits for its words must not find an earlier one's
+	: >"$log"
+	setpriv --pdeathsig TERM "$@" >>"$log" 2>&1 </dev/null &
 	SPAWNED+=("$!")
 }
 
